@@ -1,0 +1,116 @@
+//! The seams to shared state, and the one place where their implementations are chosen.
+
+pub mod directory;
+mod embedded;
+pub mod messages;
+pub mod registry;
+pub mod sessions;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::directory::Directory;
+use self::messages::MessageStore;
+use self::registry::ServerRegistry;
+use self::sessions::SessionStore;
+
+/// Where shared state lives.
+#[derive(Debug, Clone)]
+pub enum Mode {
+    /// In this process; in the folder what must outlive it, nothing without a folder.
+    Embedded(Option<PathBuf>),
+    /// In Redis and etcd.
+    #[cfg(feature = "cluster")]
+    Cluster(RedisConfig, EtcdConfig),
+}
+
+/// Which Redis holds accounts, logs and sessions.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Clone, clap::Args)]
+pub struct RedisConfig {
+    /// Redis, such as `redis://127.0.0.1:6379`; several nodes of a Redis Cluster with commas between.
+    #[arg(
+        long = "redis",
+        env = "IM_REDIS",
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub urls: Vec<String>,
+    /// Stands before every key in Redis, so that several clusters can share one.
+    #[arg(
+        long = "redis-prefix",
+        env = "IM_REDIS_PREFIX",
+        value_name = "PREFIX",
+        default_value = "im"
+    )]
+    pub prefix: String,
+}
+
+/// Which etcd holds the list of nodes.
+#[cfg(feature = "cluster")]
+#[derive(Debug, Clone, clap::Args)]
+pub struct EtcdConfig {
+    /// Members of the etcd cluster, such as `http://127.0.0.1:2379`, with commas between.
+    #[arg(
+        long = "etcd",
+        env = "IM_ETCD",
+        value_name = "URL",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub endpoints: Vec<String>,
+    /// Stands before every key in etcd, so that several clusters can share one.
+    #[arg(
+        long = "etcd-prefix",
+        env = "IM_ETCD_PREFIX",
+        value_name = "PREFIX",
+        default_value = "/im"
+    )]
+    pub prefix: String,
+}
+
+/// Why shared state cannot be used now.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BackendError {
+    /// No answer, or not in time; the outcome of a change is unknown. Try again.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What is stored cannot be understood. Trying again cannot help.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+}
+
+impl BackendError {
+    /// The store does not answer.
+    pub fn unavailable(error: impl std::fmt::Display) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+
+    /// What is stored makes no sense.
+    pub fn damaged(error: impl std::fmt::Display) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}
+
+/// What a seam answers.
+pub type Result<T, E = BackendError> = std::result::Result<T, E>;
+
+/// All shared state of a cluster. Clones share it.
+#[derive(Clone)]
+pub struct Backend {
+    /// Accounts and logins.
+    pub directory: Arc<dyn Directory>,
+    /// Conversation logs, and how far devices are.
+    pub messages: Arc<dyn MessageStore>,
+    /// Who is attached where.
+    pub sessions: Arc<dyn SessionStore>,
+    /// Which servers and routes there are.
+    pub registry: Arc<dyn ServerRegistry>,
+}
+
+impl std::fmt::Debug for Backend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Backend")
+    }
+}

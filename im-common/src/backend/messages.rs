@@ -1,0 +1,108 @@
+//! `MessageStore`: one log for each conversation, and how far each device is in it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{BackendError, Result};
+use crate::id::{ConversationId, DeviceId, Sequence, UserId};
+use crate::message::{Draft, Page, Position, Receipt, StoredMessage};
+
+/// Most messages on one page.
+pub const PAGE_MESSAGES_MAX: usize = 100;
+/// A page ends with the message that passes this many bytes of text: with one more text of the
+/// largest size it still fits a frame.
+pub const PAGE_TEXT_BYTES: usize = 128 * 1024;
+/// How long a message may wait for its fan-out before somebody else takes it over.
+pub const FAN_OUT_WITHIN: Duration = Duration::from_secs(2);
+
+/// What became of a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// It is stored, durably, and waits for its fan-out.
+    New(Receipt),
+    /// The same sender stored the same message under this id before; this is where.
+    Duplicate(Receipt),
+}
+
+impl Appended {
+    /// Where the message is.
+    pub fn into_receipt(self) -> Receipt {
+        match self {
+            Self::New(receipt) | Self::Duplicate(receipt) => receipt,
+        }
+    }
+}
+
+/// Why a draft is not stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// The same sender used the id for another message.
+    #[error("the message id was used for another message")]
+    Conflict,
+    /// The store did not answer; whether the message is stored is unknown.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+}
+
+/// Which part of a log to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The messages that follow a sequence.
+    After(Sequence),
+    /// The messages that end before a sequence; still in rising order.
+    Before(Sequence),
+    /// The newest messages; still in rising order.
+    Newest,
+}
+
+/// The logs. In each: sequences from 1, strictly rising, no gaps; every reader sees the same.
+///
+/// A log begins with its first message and draws its epoch then. A log that was lost and begins
+/// anew has another epoch.
+#[async_trait]
+pub trait MessageStore: Send + Sync {
+    /// Appends drafts; the answers are in their order, and so are the drafts of each conversation
+    /// in its log. When a draft ends as [`AppendError::Backend`], so do all behind it in the same
+    /// conversation.
+    ///
+    /// (sender, id) is appended once: again with the same conversation and text it is a duplicate,
+    /// with another text a conflict. Ids are compared within a conversation.
+    async fn append(&self, drafts: Vec<Draft>) -> Vec<Result<Appended, AppendError>>;
+
+    /// Reads at most `limit` messages, [`PAGE_MESSAGES_MAX`] and [`PAGE_TEXT_BYTES`].
+    async fn read(&self, conversation: &ConversationId, range: Range, limit: usize)
+    -> Result<Page>;
+
+    /// Returns the newest position of each log, in the order given; epoch 0 and sequence 0 for a
+    /// log that does not exist.
+    async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Position>>;
+
+    /// Notes that users take part in a conversation, so that [`MessageStore::conversations`] finds
+    /// it. Idempotent.
+    async fn enlist(&self, conversation: &ConversationId, users: &[UserId]) -> Result<()>;
+
+    /// Returns the conversations that a user was enlisted in, in no order. The lobby, which is
+    /// everybody's, is not among them.
+    async fn conversations(&self, user: UserId) -> Result<Vec<ConversationId>>;
+
+    /// Records how far a device is. Within an epoch a position never moves back; another epoch
+    /// replaces it. The user's own position, with which a new device begins, moves along.
+    async fn advance(&self, user: UserId, device: &DeviceId, positions: &[Position]) -> Result<()>;
+
+    /// Records with which positions a new device of a user begins, without any device. As
+    /// [`MessageStore::advance`] otherwise.
+    async fn begin_at(&self, user: UserId, positions: &[Position]) -> Result<()>;
+
+    /// Returns how far a device is, in no order; a device that never advanced is where its user
+    /// is. A conversation that is missing was never handled.
+    async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>>;
+
+    /// Notes that messages have reached every server that must have them. Idempotent.
+    async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()>;
+
+    /// Returns at most `limit` messages that were not settled within `waiting` of being stored
+    /// or claimed, and claims them: the next call returns them only after another `waiting`, and
+    /// later each time, up to half a minute.
+    async fn claim_unsettled(&self, waiting: Duration, limit: usize) -> Result<Vec<StoredMessage>>;
+}

@@ -1,0 +1,32 @@
+//! What the parts of the cluster agree on.
+//!
+//! For everybody, clients included:
+//! - [`id`], [`name`], [`message`]: domain types;
+//! - [`wire`], [`frame`], [`stream`]: how they travel;
+//! - [`code`]: the table of error and close codes;
+//! - [`backoff`], [`tasks`]: retrying, and starting tasks.
+//!
+//! For nodes (feature `backend`; Redis and etcd with `cluster`):
+//! - [`backend`]: the seams to shared state and their implementations;
+//! - [`transport`]: the seams between servers and routes;
+//! - [`ticket`], [`secret`], [`telemetry`].
+
+#[cfg(feature = "backend")]
+pub mod backend;
+pub mod backoff;
+pub mod code;
+pub mod frame;
+pub mod id;
+pub mod message;
+pub mod name;
+#[cfg(feature = "backend")]
+pub mod secret;
+pub mod stream;
+pub mod tasks;
+#[cfg(feature = "backend")]
+pub mod telemetry;
+#[cfg(feature = "backend")]
+pub mod ticket;
+#[cfg(feature = "backend")]
+pub mod transport;
+pub mod wire;
