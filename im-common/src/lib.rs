@@ -3,6 +3,7 @@
 //! For everybody, clients included:
 //! - [`id`], [`name`], [`message`]: domain types;
 //! - [`wire`], [`frame`], [`stream`]: how they travel;
+//! - [`api`]: JSON bodies of the HTTP API;
 //! - [`code`]: the table of error and close codes;
 //! - [`backoff`], [`tasks`]: retrying, and starting tasks.
 //!
@@ -11,6 +12,7 @@
 //! - [`transport`]: the seams between servers and routes;
 //! - [`ticket`], [`secret`], [`telemetry`].
 
+pub mod api;
 #[cfg(feature = "backend")]
 pub mod backend;
 pub mod backoff;

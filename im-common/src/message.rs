@@ -1,12 +1,13 @@
 //! Domain types of the delivery path: what a client offers, what the log holds, where a reader is.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::id::{
     ConnectionId, ConversationId, DeviceId, LogEpoch, MessageId, Sequence, ServerId, SessionEpoch,
     UserId,
 };
-use crate::name::UserName;
+use crate::name::{InvalidName, UserName};
 
 /// Largest text of a message, in bytes of UTF-8. A quarter of a frame, so that the rest of the
 /// message always fits and a page holds several.
@@ -41,6 +42,21 @@ impl fmt::Display for Recipient {
             Self::User(user) => user.fmt(f),
             Self::Name(name) => name.fmt(f),
         }
+    }
+}
+
+/// `lobby`, a user id (digits only) or a user name; an `@` may stand before a name.
+impl FromStr for Recipient {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if text == "lobby" {
+            return Ok(Self::Lobby);
+        }
+        if let Ok(user) = text.parse() {
+            return Ok(Self::User(user));
+        }
+        UserName::new(text.strip_prefix('@').unwrap_or(text)).map(Self::Name)
     }
 }
 

@@ -11,6 +11,9 @@ use unicode_security::confusable_detection::skeleton;
 /// Enough for any real name, short enough for a prompt.
 pub const NAME_CHARS_MAX: usize = 32;
 
+/// Stands for everybody where a message is addressed.
+const RESERVED: [&str; 1] = ["lobby"];
+
 /// A user's unique name: 1 to 32 letters, digits, `.`, `_` or `-` of one script, beginning and
 /// ending with a letter or digit. Stored in Unicode form NFKC, with the case the user chose.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -28,6 +31,9 @@ pub enum InvalidName {
         "a name has only letters, digits, '.', '_' and '-', and begins and ends with a letter or digit"
     )]
     Character,
+    /// A word that means something else where a name is expected.
+    #[error("this name is reserved")]
+    Reserved,
     /// Letters of several scripts, which is how look-alikes are made.
     #[error("a name keeps to the letters of one script")]
     MixedScript,
@@ -54,6 +60,9 @@ impl UserName {
         }
         if name.chars().all(|c| !c.is_alphabetic()) {
             return Err(InvalidName::NoLetter);
+        }
+        if RESERVED.contains(&fold(&name).as_str()) {
+            return Err(InvalidName::Reserved);
         }
         if !name.as_str().is_single_script() {
             return Err(InvalidName::MixedScript);
@@ -132,6 +141,7 @@ mod tests {
             ("a\u{202e}b", InvalidName::Character),
             ("-a", InvalidName::Character),
             ("12345", InvalidName::NoLetter),
+            ("Lobby", InvalidName::Reserved),
             ("p\u{430}ypal", InvalidName::MixedScript),
         ] {
             assert_eq!(UserName::new(name), Err(why), "{name:?}");
