@@ -10,7 +10,7 @@
 //! For nodes (feature `backend`; Redis and etcd with `cluster`):
 //! - [`backend`]: the seams to shared state and their implementations;
 //! - [`transport`]: the seams between servers and routes;
-//! - [`ticket`], [`secret`], [`telemetry`].
+//! - [`ticket`], [`secret`], [`telemetry`], [`node`].
 
 pub mod api;
 #[cfg(feature = "backend")]
@@ -21,6 +21,8 @@ pub mod frame;
 pub mod id;
 pub mod message;
 pub mod name;
+#[cfg(feature = "backend")]
+pub mod node;
 #[cfg(feature = "backend")]
 pub mod secret;
 pub mod stream;

@@ -166,7 +166,7 @@ pub struct Position {
     pub sequence: Sequence,
 }
 
-/// A log that holds more than a device has handled.
+/// The newest message of a log, and how far a device is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The newest message of the log.

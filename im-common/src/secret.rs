@@ -1,7 +1,7 @@
 //! The cluster's shared secret and the keys derived from it.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -35,6 +35,11 @@ pub enum SecretError {
         /// What went wrong.
         source: std::io::Error,
     },
+    /// Neither a file nor the variable.
+    #[error(
+        "the nodes of a cluster share a secret: make one with `openssl rand -hex 32 > secret`, then give every node --secret-file secret"
+    )]
+    Missing,
     /// Too short to be safe.
     #[error(
         "the cluster secret has fewer than {SECRET_BYTES_MIN} bytes; make one with `openssl rand -hex 32`"
@@ -80,6 +85,28 @@ impl ClusterSecret {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.0).expect("HMAC takes any key length");
         mac.update(purpose.as_bytes());
         mac.finalize().into_bytes().into()
+    }
+}
+
+/// Where the cluster's secret comes from. Never the command line, which every user of the machine
+/// can read.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Secret")]
+pub struct SecretConfig {
+    /// File with the secret that all nodes share; `openssl rand -hex 32` makes one. Without the
+    /// file the variable IM_SECRET holds the secret itself.
+    #[arg(long, env = "IM_SECRET_FILE", value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
+}
+
+impl SecretConfig {
+    /// Reads the secret from the file, else from the variable.
+    pub fn load(&self) -> Result<ClusterSecret, SecretError> {
+        match (&self.secret_file, std::env::var("IM_SECRET")) {
+            (Some(path), _) => ClusterSecret::from_file(path),
+            (None, Ok(secret)) => ClusterSecret::new(&secret),
+            (None, Err(_)) => Err(SecretError::Missing),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::backend::BackendError;
 use crate::backend::registry::ServerInfo;
 use crate::code::Code;
 use crate::id::{ConnectionId, ConversationId, DeviceId, LogEpoch, Members, Sequence, UserId};
@@ -31,6 +32,19 @@ impl Refusal {
 impl From<Code> for Refusal {
     fn from(code: Code) -> Self {
         Self::new(code, code.meaning())
+    }
+}
+
+impl From<BackendError> for Refusal {
+    fn from(error: BackendError) -> Self {
+        match error {
+            BackendError::Unavailable(_) => Code::UNAVAILABLE.into(),
+            // What is damaged is for the operator's eyes only.
+            BackendError::Damaged(_) => {
+                tracing::error!(%error, "stored data is damaged");
+                Code::INTERNAL.into()
+            }
+        }
     }
 }
 
@@ -66,9 +80,10 @@ pub trait Uplink: Send + Sync {
     /// behind it in that conversation.
     async fn submit(&self, offers: Vec<(Identity, Submission)>) -> Vec<Result<Receipt, Refusal>>;
 
-    /// Records that a device is attached and returns the logs that hold more than it has handled.
-    /// `positions` are what the device itself says; they win over what it has acked. Refused with
-    /// [`Code::LOGGED_OUT`] or [`Code::DISPLACED`] when a newer login or session exists.
+    /// Records that a device is attached and returns the head of every log of its user, so that a
+    /// conversation that is not among them is known to begin later. `positions` are what the
+    /// device itself says; they win over what it has acked. Refused with [`Code::LOGGED_OUT`] or
+    /// [`Code::DISPLACED`] when a newer login or session exists.
     async fn attach(
         &self,
         session: &Session,
@@ -81,7 +96,7 @@ pub trait Uplink: Send + Sync {
     /// Extends the leases of sessions, and puts back those that have vanished.
     async fn renew(&self, sessions: Vec<Session>) -> Result<Renewal, Refusal>;
 
-    /// Returns the logs that hold more than a device has handled, as in [`Uplink::attach`].
+    /// Returns the heads again, as in [`Uplink::attach`].
     async fn heads(
         &self,
         user: UserId,

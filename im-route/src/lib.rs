@@ -1,1 +1,29 @@
+//! The node that decides: accounts, login, placement, delivery.
+//!
+//! Stateless: any route serves any request, and all state is behind the seams of
+//! [`im_common::backend`]. Three entrances lead to the same logic: the public HTTP API under
+//! `/v1`, the internal API for servers, and [`im_common::transport::Uplink`] in process.
 
+mod accounts;
+mod attachments;
+mod config;
+mod counters;
+mod delivery;
+mod downlink;
+mod fan_out;
+mod http;
+mod names;
+mod password;
+mod placement;
+mod presence;
+mod reading;
+mod route;
+mod servers;
+mod uplink;
+
+pub use config::RouteConfig;
+pub use counters::Counters;
+pub use downlink::HttpDownlink;
+pub use http::openapi;
+pub use placement::Strategy;
+pub use route::{Parts, Route};

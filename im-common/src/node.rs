@@ -1,0 +1,82 @@
+//! What the `main` of every node does alike: exit codes, signals, the ready line.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::telemetry::TelemetryConfig;
+
+/// Wrong usage or configuration.
+pub const EXIT_USAGE: u8 = 2;
+/// Failed while starting or running.
+pub const EXIT_FAILURE: u8 = 1;
+
+/// Starts logging, runs a node until it ends, and turns its result into an exit code. The token
+/// is cancelled by the first SIGINT or SIGTERM; a second one ends the process at once.
+pub async fn run<F, E>(
+    telemetry: &TelemetryConfig,
+    node: impl FnOnce(CancellationToken) -> F,
+) -> ExitCode
+where
+    F: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    if let Err(error) = telemetry.start() {
+        return refuse(&error);
+    }
+    let shutdown = CancellationToken::new();
+    let mut running = std::pin::pin!(node(shutdown.clone()));
+    let mut signals = std::pin::pin!(signals(shutdown));
+    let result = tokio::select! {
+        result = &mut running => result,
+        () = &mut signals => {
+            tracing::warn!("second signal, leaving at once");
+            return ExitCode::from(EXIT_FAILURE);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+/// Reports wrong usage or configuration.
+pub fn refuse(error: &impl Display) -> ExitCode {
+    // Logging may not have started, and a person is looking.
+    writeln!(std::io::stderr(), "error: {error:#}").ok();
+    ExitCode::from(EXIT_USAGE)
+}
+
+/// Prints the line that says that the node is ready.
+pub fn announce_ready(telemetry: &TelemetryConfig, role: &str, addresses: &[(&str, String)]) {
+    let mut stdout = std::io::stdout();
+    // Whoever started the node may have closed its end.
+    writeln!(stdout, "{}", telemetry.ready_line(role, addresses)).ok();
+    stdout.flush().ok();
+}
+
+/// Cancels the token at the first signal, and returns at the second.
+async fn signals(shutdown: CancellationToken) {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let [Ok(mut interrupt), Ok(mut terminate)] = kinds.map(signal) else {
+        tracing::warn!("cannot listen for signals");
+        return std::future::pending().await;
+    };
+    for is_first in [true, false] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if is_first {
+            tracing::info!("stopping");
+            shutdown.cancel();
+        }
+    }
+}

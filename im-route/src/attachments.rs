@@ -1,0 +1,119 @@
+//! Who is attached where, and what a device that attaches has missed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use im_common::backend::directory::Directory;
+use im_common::backend::messages::MessageStore;
+use im_common::backend::sessions::{Attached, Renewed, SessionStore};
+use im_common::code::Code;
+use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
+use im_common::message::{Head, Position, Session};
+use im_common::tasks::Tasks;
+use im_common::transport::{Downlink, Refusal, Renewal};
+
+use crate::servers::Servers;
+
+/// Attaches and detaches devices.
+#[derive(Clone)]
+pub(crate) struct Attachments {
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) messages: Arc<dyn MessageStore>,
+    pub(crate) downlink: Arc<dyn Downlink>,
+    pub(crate) servers: Servers,
+    pub(crate) tasks: Tasks,
+}
+
+impl Attachments {
+    /// See [`im_common::transport::Uplink::attach`]. The session is recorded before the heads are
+    /// read: what is stored after the heads were read is pushed to the session.
+    pub(crate) async fn attach(
+        &self,
+        session: &Session,
+        positions: Vec<Position>,
+    ) -> Result<Vec<Head>, Refusal> {
+        match self.sessions.attach(session).await? {
+            Attached::Superseded(_) => return Err(Code::DISPLACED.into()),
+            Attached::Holds(Some(displaced)) => self.kick(displaced, Code::DISPLACED),
+            Attached::Holds(None) => {}
+        }
+        self.check_login(session).await?;
+        self.heads(session.user, &session.device, positions).await
+    }
+
+    /// A ticket outlives its login when the device logs out or logs in anew. Checked once the
+    /// session is there: logging out looks for sessions after it has ended the login, so one of the
+    /// two sees the other.
+    async fn check_login(&self, session: &Session) -> Result<(), Refusal> {
+        let login = self.directory.login(session.user, &session.device).await?;
+        if login.is_some_and(|login| login.epoch == session.epoch.login) {
+            return Ok(());
+        }
+        self.sessions.detach(session).await?;
+        Err(Code::LOGGED_OUT.into())
+    }
+
+    /// Ends a connection elsewhere, in the background: should it fail, its server learns of the
+    /// newer session when it renews.
+    pub(crate) fn kick(&self, session: Session, code: Code) {
+        let Some(server) = self.servers.find(&session.server) else {
+            return;
+        };
+        let downlink = Arc::clone(&self.downlink);
+        self.tasks.spawn("kick", async move {
+            if let Err(error) = downlink.kick(&server, &session, code).await {
+                tracing::debug!(server.id = %server.id, %error, "kick failed");
+            }
+        });
+    }
+
+    pub(crate) async fn detach(&self, session: &Session) -> Result<(), Refusal> {
+        Ok(self.sessions.detach(session).await?)
+    }
+
+    pub(crate) async fn renew(&self, sessions: Vec<Session>) -> Result<Renewal, Refusal> {
+        let mut renewal = Renewal::default();
+        let outcomes = self.sessions.renew(&sessions).await?;
+        for (session, outcome) in sessions.iter().zip(outcomes) {
+            match outcome {
+                Renewed::Extended => {}
+                Renewed::Restored => renewal.restored.push(session.connection),
+                Renewed::Superseded => renewal.superseded.push(session.connection),
+            }
+        }
+        Ok(renewal)
+    }
+
+    /// Returns the head of every log of the user, and how far the device is: as it says itself,
+    /// else as it has acked.
+    pub(crate) async fn heads(
+        &self,
+        user: UserId,
+        device: &DeviceId,
+        claimed: Vec<Position>,
+    ) -> Result<Vec<Head>, Refusal> {
+        let acked = self.messages.positions(user, device).await?;
+        let handled: HashMap<ConversationId, Position> = acked
+            .into_iter()
+            .chain(claimed)
+            .map(|position| (position.conversation.clone(), position))
+            .collect();
+        let mut conversations = self.messages.conversations(user).await?;
+        conversations.push(ConversationId::Lobby);
+        let heads = self.messages.heads(&conversations).await?;
+        let begun = heads
+            .into_iter()
+            .filter(|newest| newest.sequence > Sequence(0));
+        Ok(begun.map(|newest| head(newest, &handled)).collect())
+    }
+}
+
+/// A position of another epoch means nothing: the device begins again.
+fn head(newest: Position, handled: &HashMap<ConversationId, Position>) -> Head {
+    let known = handled
+        .get(&newest.conversation)
+        .filter(|position| position.epoch == newest.epoch);
+    let handled = known.map_or(Sequence(0), |position| position.sequence);
+    Head { newest, handled }
+}

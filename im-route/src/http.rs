@@ -1,0 +1,110 @@
+//! All paths on one page, all layers on one page.
+
+mod account;
+mod auth;
+mod error;
+mod health;
+mod history;
+mod internal;
+mod message;
+mod presence;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::routing::{get, post};
+use im_common::secret::NodeCredential;
+use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::accounts::Accounts;
+use crate::presence::Presence;
+use crate::uplink::LocalUplink;
+
+/// The largest text with every byte escaped as `\u00XX` is 384 KiB.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+/// A batch of submits from a server: up to 1 MiB of text, and one more of the largest texts.
+const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longer than the slowest thing a request waits for: a queue of password hashes.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+
+/// What handlers use.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) accounts: Accounts,
+    pub(crate) presence: Presence,
+    pub(crate) uplink: LocalUplink,
+    pub(crate) credential: NodeCredential,
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "im route",
+    description = "Accounts, login and messages of an instant-messaging cluster. Every error has a \
+                   numbered code; docs/PROTOCOL.md says what to do after each.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Description;
+
+fn public() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(account::register))
+        .routes(routes!(account::log_in))
+        .routes(routes!(account::ticket))
+        .routes(routes!(account::log_out))
+        .routes(routes!(message::send))
+        .routes(routes!(presence::online))
+        .routes(routes!(account::user))
+        .routes(routes!(history::messages))
+        .routes(routes!(health::health))
+}
+
+fn internal() -> Router<App> {
+    Router::new()
+        .route("/submit", post(internal::submit))
+        .route("/attach", post(internal::attach))
+        .route("/detach", post(internal::detach))
+        .route("/renew", post(internal::renew))
+        .route("/heads", post(internal::heads))
+        .route("/ack", post(internal::ack))
+        .route("/sync", post(internal::sync))
+        .route("/metrics", get(health::metrics))
+        .layer(DefaultBodyLimit::max(INTERNAL_BODY_BYTES_MAX))
+}
+
+/// Everything a route serves.
+pub(crate) fn router(app: App) -> Router {
+    let (public, description) = public().split_for_parts();
+    let description = description
+        .to_pretty_json()
+        .expect("a description is plain data");
+    let serve_description = get(move || async move { health::json(description) });
+    let internal = internal().layer(middleware::from_fn_with_state(
+        app.clone(),
+        auth::require_node,
+    ));
+    public
+        .route("/v1/openapi.json", serve_description)
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .nest("/internal/v1", internal)
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ANSWER_WITHIN,
+        ))
+        .with_state(app)
+}
+
+/// The description of the public API, in OpenAPI's JSON.
+pub fn openapi() -> String {
+    let (_, description) = public().split_for_parts();
+    description
+        .to_pretty_json()
+        .expect("a description is plain data")
+}

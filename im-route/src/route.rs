@@ -1,0 +1,193 @@
+//! A route node: its parts put together, its listener, its life.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use im_common::backend::Backend;
+use im_common::backend::registry::RouteInfo;
+use im_common::id::ServerId;
+use im_common::secret::ClusterSecret;
+use im_common::tasks::Tasks;
+use im_common::ticket::TicketKey;
+use im_common::transport::{Downlink, Uplink};
+use tokio::net::TcpListener;
+
+use crate::accounts::Accounts;
+use crate::attachments::Attachments;
+use crate::config::RouteConfig;
+use crate::counters::Counters;
+use crate::delivery::Delivery;
+use crate::fan_out::FanOut;
+use crate::http::{self, App};
+use crate::names::Names;
+use crate::password::Passwords;
+use crate::placement::Placement;
+use crate::presence::Presence;
+use crate::reading::Reading;
+use crate::servers::Servers;
+use crate::uplink::LocalUplink;
+
+/// Requests under way may take this long to end once the route stops.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a route needs of the world.
+pub struct Parts {
+    /// Shared state.
+    pub backend: Backend,
+    /// How it reaches the servers.
+    pub downlink: Arc<dyn Downlink>,
+    /// What the nodes of the cluster share.
+    pub secret: ClusterSecret,
+}
+
+/// A route, bound but not yet serving.
+pub struct Route {
+    backend: Backend,
+    listener: TcpListener,
+    info: RouteInfo,
+    app: App,
+    tasks: Tasks,
+}
+
+impl Route {
+    /// Binds the listener and starts the background tasks.
+    pub async fn bind(config: RouteConfig, parts: Parts) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let http_address = match &config.advertise {
+            Some(address) => address.clone(),
+            None => listener.local_addr()?.to_string(),
+        };
+        let info = RouteInfo {
+            id: ServerId::fresh(),
+            http_address,
+        };
+        let tasks = Tasks::new();
+        let app = assemble(&config, &parts, &tasks);
+        Ok(Self {
+            backend: parts.backend,
+            listener,
+            info,
+            app,
+            tasks,
+        })
+    }
+
+    /// The address it really listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.listener
+            .local_addr()
+            .expect("a bound listener has an address")
+    }
+
+    /// The route's logic, for a server in the same process.
+    pub fn uplink(&self) -> Arc<dyn Uplink> {
+        Arc::new(self.app.uplink.clone())
+    }
+
+    /// What the route has done so far.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.app.uplink.delivery.counters)
+    }
+
+    /// Serves until `shutdown` resolves, then stops taking requests, ends those under way and
+    /// returns.
+    pub async fn run(
+        self,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let Self {
+            backend,
+            listener,
+            info,
+            app,
+            tasks,
+        } = self;
+        backend.registry.announce_route(info.clone()).await?;
+        tracing::info!(route.id = %info.id, address = info.http_address, "route started");
+        let (stopping, token) = (tasks.token(), tasks.token());
+        let registry = Arc::clone(&backend.registry);
+        let leave = async move {
+            tokio::select! {
+                () = shutdown => {}
+                () = token.cancelled() => {}
+            }
+            // Leaving the list first: servers turn to other routes while this one still answers.
+            if let Err(error) = registry.withdraw_route(&info.id).await {
+                tracing::warn!(%error, "cannot leave the list of routes, the lease will end");
+            }
+        };
+        let served = axum::serve(listener, http::router(app))
+            .with_graceful_shutdown(leave)
+            .await
+            .context("cannot serve requests");
+        let panicked = stopping.is_cancelled();
+        tasks.wait(STOP_WITHIN).await?;
+        tracing::info!("route stopped");
+        anyhow::ensure!(!panicked, "a task of the route panicked");
+        served
+    }
+}
+
+fn assemble(config: &RouteConfig, parts: &Parts, tasks: &Tasks) -> App {
+    let Parts {
+        backend,
+        downlink,
+        secret,
+    } = parts;
+    let counters = Arc::new(Counters::default());
+    let servers = Servers::follow(&*backend.registry, Arc::clone(downlink), tasks);
+    let names = Names::new(Arc::clone(&backend.directory));
+    let reading = Reading {
+        messages: Arc::clone(&backend.messages),
+    };
+    let fan_out = FanOut::start(
+        backend,
+        Arc::clone(downlink),
+        servers.clone(),
+        &counters,
+        tasks,
+    );
+    let attachments = Attachments {
+        directory: Arc::clone(&backend.directory),
+        sessions: Arc::clone(&backend.sessions),
+        messages: Arc::clone(&backend.messages),
+        downlink: Arc::clone(downlink),
+        servers: servers.clone(),
+        tasks: tasks.clone(),
+    };
+    let delivery = Delivery {
+        messages: Arc::clone(&backend.messages),
+        names: names.clone(),
+        fan_out,
+        counters,
+    };
+    let accounts = Accounts {
+        directory: Arc::clone(&backend.directory),
+        names,
+        passwords: Passwords::new(config.password_hashes),
+        tickets: TicketKey::new(secret),
+        ticket_lifetime: config.ticket_lifetime,
+        placement: Arc::new(Placement::new(config.placement)),
+        servers: servers.clone(),
+        attachments: attachments.clone(),
+        reading: reading.clone(),
+    };
+    App {
+        accounts,
+        presence: Presence {
+            servers,
+            downlink: Arc::clone(downlink),
+        },
+        uplink: LocalUplink {
+            delivery,
+            attachments,
+            reading,
+        },
+        credential: secret.node_credential(),
+    }
+}

@@ -1,0 +1,225 @@
+//! Which servers there are: what the registry says, confirmed by asking them.
+//!
+//! A registry may lag, be away, or come back empty. A server that it no longer lists but that
+//! answers stays; one that it lists but that does not answer gets no new clients.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use im_common::backend::registry::{ServerInfo, ServerList, ServerRegistry};
+use im_common::id::ServerId;
+use im_common::tasks::Tasks;
+use im_common::transport::Downlink;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// A killed server is noticed within this, long before its lease ends.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// A server, as this route sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownServer {
+    pub(crate) info: ServerInfo,
+    /// The registry lists it.
+    listed: bool,
+    /// It answered the last probe.
+    reachable: bool,
+}
+
+/// The servers this route knows. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Servers {
+    known: watch::Receiver<Arc<Vec<KnownServer>>>,
+}
+
+impl Servers {
+    /// Follows the registry and keeps asking the servers.
+    pub(crate) fn follow(
+        registry: &dyn ServerRegistry,
+        downlink: Arc<dyn Downlink>,
+        tasks: &Tasks,
+    ) -> Self {
+        let mut listed = registry.servers();
+        let first = merge(&[], &listed.borrow_and_update());
+        let (publish, known) = watch::channel(Arc::new(first));
+        let token = tasks.token();
+        tasks.spawn("servers", async move {
+            let follow = keep_following(listed, publish, downlink);
+            token.run_until_cancelled(follow).await;
+        });
+        Self { known }
+    }
+
+    /// Every server that may hold clients.
+    pub(crate) fn all(&self) -> Arc<Vec<KnownServer>> {
+        Arc::clone(&self.known.borrow())
+    }
+
+    /// The servers that can take a client, sorted by id.
+    pub(crate) fn placeable(&self) -> Vec<ServerInfo> {
+        let known = self.known.borrow();
+        let can_take = |server: &&KnownServer| server.reachable && !server.info.draining;
+        known
+            .iter()
+            .filter(can_take)
+            .map(|server| server.info.clone())
+            .collect()
+    }
+
+    /// The server of this id.
+    pub(crate) fn find(&self, id: &ServerId) -> Option<ServerInfo> {
+        let known = self.known.borrow();
+        let index = known
+            .binary_search_by(|server| server.info.id.cmp(id))
+            .ok()?;
+        Some(known[index].info.clone())
+    }
+}
+
+async fn keep_following(
+    mut listed: watch::Receiver<ServerList>,
+    publish: watch::Sender<Arc<Vec<KnownServer>>>,
+    downlink: Arc<dyn Downlink>,
+) {
+    let mut probe = interval(PROBE_EVERY);
+    probe.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            changed = listed.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            _ = probe.tick() => {
+                let known = Arc::clone(&publish.borrow());
+                update(&publish, join_all(known.iter().map(|server| ask(&*downlink, server))).await);
+            }
+        }
+        let merged = merge(&publish.borrow(), &listed.borrow_and_update());
+        update(&publish, merged);
+    }
+}
+
+fn update(publish: &watch::Sender<Arc<Vec<KnownServer>>>, servers: Vec<KnownServer>) {
+    publish.send_if_modified(|known| {
+        let changed = **known != servers;
+        if changed {
+            log_changes(known, &servers);
+            *known = Arc::new(servers);
+        }
+        changed
+    });
+}
+
+async fn ask(downlink: &dyn Downlink, server: &KnownServer) -> KnownServer {
+    let mut server = server.clone();
+    match downlink.health(&server.info).await {
+        Ok(health) => {
+            server.reachable = true;
+            server.info.draining |= health.draining;
+            server.info.connections = health.connections;
+        }
+        Err(_) => server.reachable = false,
+    }
+    server
+}
+
+/// A server new to the list counts as reachable until it was asked: it has just announced itself.
+fn merge(known: &[KnownServer], list: &[ServerInfo]) -> Vec<KnownServer> {
+    let old = |id: &ServerId| known.iter().find(|server| server.info.id == *id);
+    let mut merged: Vec<KnownServer> = list
+        .iter()
+        .map(|info| match old(&info.id) {
+            None => KnownServer {
+                info: info.clone(),
+                listed: true,
+                reachable: true,
+            },
+            Some(old) => KnownServer {
+                info: refreshed(info, &old.info),
+                listed: true,
+                ..*old
+            },
+        })
+        .collect();
+    let unlisted = known
+        .iter()
+        .filter(|server| server.reachable && !list.iter().any(|info| info.id == server.info.id))
+        .map(|server| KnownServer {
+            listed: false,
+            ..server.clone()
+        });
+    merged.extend(unlisted);
+    merged.sort_by(|one, other| one.info.id.cmp(&other.info.id));
+    merged
+}
+
+/// A server never stops draining, and the probe knows its connections better than the list does.
+fn refreshed(listed: &ServerInfo, probed: &ServerInfo) -> ServerInfo {
+    ServerInfo {
+        draining: listed.draining || probed.draining,
+        connections: probed.connections,
+        ..listed.clone()
+    }
+}
+
+fn log_changes(before: &[KnownServer], after: &[KnownServer]) {
+    for server in after {
+        let old = before.iter().find(|old| old.info.id == server.info.id);
+        match old {
+            None => {
+                tracing::info!(server.id = %server.info.id, address = server.info.client_address, "server joined");
+            }
+            Some(old) if old.reachable && !server.reachable => {
+                tracing::warn!(server.id = %server.info.id, "server does not answer");
+            }
+            Some(old) if !old.reachable && server.reachable => {
+                tracing::info!(server.id = %server.info.id, "server answers again");
+            }
+            Some(_) => {}
+        }
+    }
+    for server in before
+        .iter()
+        .filter(|old| !after.iter().any(|new| new.info.id == old.info.id))
+    {
+        tracing::info!(server.id = %server.info.id, "server left");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(id: &str) -> ServerInfo {
+        ServerInfo {
+            id: ServerId::new(id).unwrap(),
+            client_address: String::new(),
+            http_address: String::new(),
+            draining: false,
+            connections: 0,
+        }
+    }
+
+    fn known(id: &str, listed: bool, reachable: bool) -> KnownServer {
+        KnownServer {
+            info: info(id),
+            listed,
+            reachable,
+        }
+    }
+
+    #[test]
+    fn a_list_that_comes_back_empty_drops_nobody_who_answers() {
+        let before = [known("a", true, true), known("b", true, false)];
+        assert_eq!(merge(&before, &[]), [known("a", false, true)]);
+    }
+
+    #[test]
+    fn a_listed_server_keeps_what_the_probe_found() {
+        let before = [known("b", true, false)];
+        let after = merge(&before, &[info("a"), info("b")]);
+        assert_eq!(after, [known("a", true, true), known("b", true, false)]);
+    }
+}
