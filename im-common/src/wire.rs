@@ -1,6 +1,8 @@
 //! The generated protobuf types, and their conversion to and from domain types.
 
 mod convert;
+#[cfg(test)]
+mod frozen;
 #[expect(
     missing_docs,
     reason = "generated; the .proto files are the documentation"
