@@ -12,7 +12,7 @@ use crate::id::{
     UserId,
 };
 use crate::message::{
-    Head, Identity, Page, Position, Receipt, Recipient, Session, StoredMessage, Submission,
+    Draft, Head, Identity, Page, Position, Receipt, Recipient, Session, StoredMessage, Submission,
 };
 use crate::name::{InvalidName, UserName};
 
@@ -134,6 +134,37 @@ impl TryFrom<wire::Message> for StoredMessage {
             },
             accepted_at_ms: message.accepted_at_ms,
             text: message.text,
+        })
+    }
+}
+
+impl wire::LogEntry {
+    /// Renders what a log keeps of a draft that it accepts.
+    pub fn new(draft: &Draft, accepted_at_ms: u64) -> Self {
+        Self {
+            id: id_bytes(draft.id),
+            sender_id: draft.sender.user.number(),
+            sender_name: draft.sender.name.to_string(),
+            sender_device: draft.sender.device.to_string(),
+            accepted_at_ms,
+            text: draft.text.clone(),
+        }
+    }
+
+    /// Joins an entry with what its log knows: which log it is, and where the entry lies in it.
+    pub fn into_message(self, position: Position) -> Result<StoredMessage, Malformed> {
+        Ok(StoredMessage {
+            conversation: position.conversation,
+            epoch: position.epoch,
+            sequence: position.sequence,
+            id: MessageId::from_bytes(&self.id)?,
+            sender: Identity {
+                user: UserId::new(self.sender_id)?,
+                name: UserName::new(&self.sender_name)?,
+                device: DeviceId::new(&self.sender_device)?,
+            },
+            accepted_at_ms: self.accepted_at_ms,
+            text: self.text,
         })
     }
 }
