@@ -87,7 +87,9 @@ pub trait MessageStore: Send + Sync {
     async fn conversations(&self, user: UserId) -> Result<Vec<ConversationId>>;
 
     /// Records how far a device is. Within an epoch a position never moves back; another epoch
-    /// replaces it. The user's own position, with which a new device begins, moves along.
+    /// replaces it. The user's own position, with which a new device begins, moves along. A device
+    /// that advances for the first time keeps the positions it began with in all other logs: what
+    /// other devices handle later does not move it.
     async fn advance(&self, user: UserId, device: &DeviceId, positions: &[Position]) -> Result<()>;
 
     /// Records with which positions a new device of a user begins, without any device. As
