@@ -1,5 +1,7 @@
 //! The seams to shared state, and the one place where their implementations are chosen.
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 pub mod directory;
 mod embedded;
 pub mod messages;

@@ -1,0 +1,119 @@
+//! Messages whose fan-out nobody finished.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::super::{SOON, draft, fresh_conversation};
+use super::append;
+use crate::backend::messages::MessageStore;
+use crate::id::ConversationId;
+use crate::message::StoredMessage;
+
+/// Short, so that the suite is; long against the time of a call.
+const WAITING: Duration = Duration::from_millis(300);
+/// Many enough that other checks' messages do not crowd out one's own.
+const MANY: usize = 10_000;
+
+/// Claims what a conversation has to be fanned out.
+async fn claim(store: &dyn MessageStore, conversation: &ConversationId) -> Vec<StoredMessage> {
+    let mut claimed = store.claim_unsettled(WAITING, MANY).await.unwrap();
+    claimed.retain(|message| message.conversation == *conversation);
+    claimed
+}
+
+/// Claims until there is something.
+async fn claim_soon(store: &dyn MessageStore, conversation: &ConversationId) -> Vec<StoredMessage> {
+    let claiming = async {
+        loop {
+            let claimed = claim(store, conversation).await;
+            if !claimed.is_empty() {
+                return claimed;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SOON, claiming)
+        .await
+        .expect("an unsettled message is claimed")
+}
+
+/// A message is claimed once it has waited, whole, and then only after waiting again, later each
+/// time.
+pub async fn unsettled_messages_are_claimed_in_turns(store: &dyn MessageStore) {
+    let log = fresh_conversation();
+    let draft = draft(&log, "nobody told them");
+    let stored_at = Instant::now();
+    let receipt = append(store, draft.clone()).await;
+    let mut gaps = Vec::new();
+    let mut since = stored_at;
+    for _ in 0..3 {
+        let claimed = claim_soon(store, &log).await;
+        gaps.push(since.elapsed());
+        since = Instant::now();
+        assert_eq!(claimed.len(), 1);
+        assert_eq!(claimed[0].sequence, receipt.position.sequence);
+        assert_eq!(claimed[0].epoch, receipt.position.epoch);
+        assert_eq!((claimed[0].id, &claimed[0].text), (draft.id, &draft.text));
+        assert_eq!(claim(store, &log).await, [], "not twice at once");
+    }
+    // The store's clock may be coarser than ours, and answers take time.
+    let nearly = WAITING * 9 / 10;
+    assert!(gaps.iter().all(|gap| *gap >= nearly), "{gaps:?}");
+    assert!(gaps[2] > WAITING * 5 / 4, "later each time: {gaps:?}");
+    let mark = [(log, receipt.position.sequence)];
+    store.settle(&mark).await.unwrap();
+}
+
+/// Settling ends the claims; settling twice, or what never was, is no error.
+pub async fn settled_messages_are_not_claimed(store: &dyn MessageStore) {
+    let log = fresh_conversation();
+    let mut receipts = Vec::new();
+    for n in 0..3 {
+        receipts.push(append(store, draft(&log, &n.to_string())).await);
+    }
+    let again = draft(&log, "once");
+    receipts.push(append(store, again.clone()).await);
+    let mark = |n: usize| (log.clone(), receipts[n].position.sequence);
+    store.settle(&[mark(0), mark(2), mark(3)]).await.unwrap();
+    store.settle(&[mark(0)]).await.unwrap();
+    store
+        .settle(&[(fresh_conversation(), receipts[0].position.sequence)])
+        .await
+        .unwrap();
+    store.settle(&[]).await.unwrap();
+    let duplicate = store.append(vec![again]).await.remove(0).unwrap();
+    assert_eq!(duplicate.into_receipt(), receipts[3]);
+
+    let claimed = claim_soon(store, &log).await;
+    assert_eq!(super::sequences(&claimed), [2]);
+    store.settle(&[mark(1)]).await.unwrap();
+    sleep(WAITING * 2).await;
+    assert_eq!(
+        claim(store, &log).await,
+        [],
+        "a duplicate does not wait again"
+    );
+}
+
+/// A claim takes no more than asked for; the rest is there for the next.
+pub async fn a_claim_is_bounded(store: &dyn MessageStore) {
+    let log = fresh_conversation();
+    super::fill(store, &log, 5).await;
+    sleep(WAITING * 2).await;
+    assert!(store.claim_unsettled(WAITING, 0).await.unwrap().is_empty());
+    let mut claimed = BTreeSet::new();
+    let claiming = async {
+        while claimed.len() < 5 {
+            let some = store.claim_unsettled(WAITING, 2).await.unwrap();
+            assert!(some.len() <= 2);
+            let own = some.into_iter().filter(|m| m.conversation == log);
+            claimed.extend(own.map(|message| message.sequence));
+        }
+    };
+    let claiming = timeout(SOON, claiming).await;
+    claiming.expect("the rest is claimed in turn");
+    let marks: Vec<_> = claimed.into_iter().map(|seq| (log.clone(), seq)).collect();
+    store.settle(&marks).await.unwrap();
+}
