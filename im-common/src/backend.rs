@@ -1,5 +1,7 @@
 //! The seams to shared state, and the one place where their implementations are chosen.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod directory;
@@ -8,13 +10,19 @@ pub mod messages;
 pub mod registry;
 pub mod sessions;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::directory::Directory;
+use self::directory::embedded::EmbeddedDirectory;
+use self::embedded::Store;
 use self::messages::MessageStore;
+use self::messages::embedded::EmbeddedMessages;
 use self::registry::ServerRegistry;
+use self::registry::embedded::EmbeddedRegistry;
 use self::sessions::SessionStore;
+use self::sessions::embedded::EmbeddedSessions;
+use crate::tasks::Tasks;
 
 /// Where shared state lives.
 #[derive(Debug, Clone)]
@@ -109,6 +117,34 @@ pub struct Backend {
     pub sessions: Arc<dyn SessionStore>,
     /// Which servers and routes there are.
     pub registry: Arc<dyn ServerRegistry>,
+}
+
+impl Backend {
+    /// Connects to what the mode says. Tasks that an implementation needs run until they are
+    /// cancelled.
+    #[cfg_attr(
+        not(feature = "cluster"),
+        expect(unused_variables, reason = "the embedded backend needs no tasks")
+    )]
+    pub async fn connect(mode: &Mode, tasks: &Tasks) -> Result<Self> {
+        match mode {
+            Mode::Embedded(folder) => Self::embedded(folder.as_deref()),
+            #[cfg(feature = "cluster")]
+            Mode::Cluster(redis, etcd) => cluster::connect(redis, etcd, tasks).await,
+        }
+    }
+
+    /// Opens the folder and holds everything in this process; without a folder nothing outlives
+    /// it. Reads the disk before it returns. The folder is free again once all clones are dropped.
+    pub fn embedded(folder: Option<&Path>) -> Result<Self> {
+        let store = Arc::new(Store::open(folder)?);
+        Ok(Self {
+            directory: Arc::new(EmbeddedDirectory::new(Arc::clone(&store))),
+            messages: Arc::new(EmbeddedMessages::open(store)?),
+            sessions: Arc::new(EmbeddedSessions::new()),
+            registry: Arc::new(EmbeddedRegistry::default()),
+        })
+    }
 }
 
 impl std::fmt::Debug for Backend {

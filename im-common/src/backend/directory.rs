@@ -1,5 +1,7 @@
 //! `Directory`: accounts and logins.
 
+pub(super) mod embedded;
+
 use async_trait::async_trait;
 
 use super::Result;

@@ -1,5 +1,7 @@
 //! `MessageStore`: one log for each conversation, and how far each device is in it.
 
+pub(super) mod embedded;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

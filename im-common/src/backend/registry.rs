@@ -1,5 +1,7 @@
 //! `ServerRegistry`: which servers and routes there are.
 
+pub(super) mod embedded;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

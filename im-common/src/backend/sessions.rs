@@ -1,5 +1,7 @@
 //! `SessionStore`: who is attached where. Soft state: every entry is a lease.
 
+pub(super) mod embedded;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
