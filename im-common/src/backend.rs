@@ -7,12 +7,16 @@ pub mod contract;
 pub mod directory;
 mod embedded;
 pub mod messages;
+#[cfg(feature = "cluster")]
+mod redis;
 pub mod registry;
 pub mod sessions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "cluster")]
+pub use self::cluster::connect_registry;
 use self::directory::Directory;
 use self::directory::embedded::EmbeddedDirectory;
 use self::embedded::Store;

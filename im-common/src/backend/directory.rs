@@ -1,6 +1,8 @@
 //! `Directory`: accounts and logins.
 
 pub(super) mod embedded;
+#[cfg(feature = "cluster")]
+pub(super) mod redis;
 
 use async_trait::async_trait;
 

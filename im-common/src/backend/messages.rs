@@ -1,6 +1,8 @@
 //! `MessageStore`: one log for each conversation, and how far each device is in it.
 
 pub(super) mod embedded;
+#[cfg(feature = "cluster")]
+pub(super) mod redis;
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! `ServerRegistry`: which servers and routes there are.
 
 pub(super) mod embedded;
+#[cfg(feature = "cluster")]
+pub(super) mod etcd;
 
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! `SessionStore`: who is attached where. Soft state: every entry is a lease.
 
 pub(super) mod embedded;
+#[cfg(feature = "cluster")]
+pub(super) mod redis;
 
 use std::time::Duration;
 

@@ -1,0 +1,27 @@
+-- Moves positions: forward within an epoch, anywhere in another one.
+-- KEYS: the user's positions, and the device's if a device moves.
+-- ARGV: conversation, epoch, sequence; again for each position.
+
+-- A device that moves for the first time was where its user is; from here on it has its own.
+if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then
+  local begin = redis.call('HGETALL', KEYS[1])
+  for i = 1, #begin, 2 do
+    redis.call('HSET', KEYS[2], begin[i], begin[i + 1])
+  end
+end
+
+for _, key in ipairs(KEYS) do
+  for i = 1, #ARGV, 3 do
+    local conversation, epoch, sequence = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local moves = true
+    local known = redis.call('HGET', key, conversation)
+    if known then
+      local known_epoch, known_sequence = string.match(known, '^(%d+):(%d+)$')
+      moves = known_epoch ~= epoch or tonumber(known_sequence) < tonumber(sequence)
+    end
+    if moves then
+      redis.call('HSET', key, conversation, epoch .. ':' .. sequence)
+    end
+  end
+end
+return 'OK'
