@@ -1,1 +1,3 @@
+//! Harness of the end-to-end suites.
 
+pub mod services;

@@ -1,0 +1,205 @@
+//! The registry in etcd: the contract, restarts, losses, and nodes that die.
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use im_common::backend::registry::{RouteInfo, ServerInfo, ServerList, ServerRegistry};
+use im_common::backend::{connect_registry, contract};
+use im_common::id::ServerId;
+use im_common::tasks::Tasks;
+use im_tests::services::Etcd;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::{SOON, etcd_config};
+
+fn server() -> ServerInfo {
+    ServerInfo {
+        id: ServerId::fresh(),
+        client_address: "127.0.0.1:1".to_owned(),
+        http_address: "127.0.0.1:2".to_owned(),
+        draining: false,
+        connections: 0,
+    }
+}
+
+async fn registry(etcd: &Etcd, tasks: &Tasks) -> Arc<dyn ServerRegistry> {
+    connect_registry(&etcd_config(etcd.url()), tasks)
+        .await
+        .unwrap()
+}
+
+async fn until(list: &mut watch::Receiver<ServerList>, is_so: impl Fn(&ServerList) -> bool) {
+    let seen = timeout(SOON, list.wait_for(is_so)).await;
+    seen.expect("the list gets there")
+        .expect("the registry runs");
+}
+
+fn ids(list: &ServerList) -> Vec<ServerId> {
+    list.iter().map(|server| server.id.clone()).collect()
+}
+
+#[tokio::test]
+async fn etcd_keeps_the_contract() {
+    let (etcd, tasks) = (Etcd::start().await, Tasks::new());
+    contract::registry::suite(registry(&etcd, &tasks).await).await;
+}
+
+#[tokio::test]
+async fn two_nodes_see_each_other_come_change_and_go() {
+    let etcd = Etcd::start().await;
+    let (here, there) = (Tasks::new(), Tasks::new());
+    let (one, other) = (registry(&etcd, &here).await, registry(&etcd, &there).await);
+    let mut seen = other.servers();
+    let announced = server();
+    one.announce(announced.clone()).await.unwrap();
+    until(&mut seen, |list| list.contains(&announced)).await;
+
+    let draining = ServerInfo {
+        draining: true,
+        ..announced
+    };
+    one.announce(draining.clone()).await.unwrap();
+    until(&mut seen, |list| ***list == [draining.clone()]).await;
+
+    let route = RouteInfo {
+        id: ServerId::fresh(),
+        http_address: "127.0.0.1:3".to_owned(),
+    };
+    other.announce_route(route.clone()).await.unwrap();
+    let mut routes = one.routes();
+    let listed = routes.wait_for(|list| list.contains(&route));
+    timeout(SOON, listed).await.unwrap().unwrap();
+
+    // A node that stops in order takes its entries along at once.
+    let stopping = Instant::now();
+    here.wait(SOON).await.unwrap();
+    until(&mut seen, |list| list.is_empty()).await;
+    assert!(stopping.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn an_outage_keeps_the_list_and_loses_no_announcement() {
+    let (mut etcd, tasks) = (Etcd::start().await, Tasks::new());
+    let node = registry(&etcd, &tasks).await;
+    let mut list = node.servers();
+    let [before, meanwhile] = [server(), server()];
+    node.announce(before.clone()).await.unwrap();
+    until(&mut list, |list| list.contains(&before)).await;
+
+    etcd.kill();
+    let announcing = Instant::now();
+    node.announce(meanwhile.clone()).await.unwrap();
+    assert!(announcing.elapsed() < Duration::from_secs(5));
+    assert_eq!(**node.servers().borrow(), [before.clone()]);
+    assert!(
+        node.withdraw(&before.id).await.is_err(),
+        "nobody took it back"
+    );
+
+    etcd.restart().await;
+    until(&mut list, |list| ids(list) == [meanwhile.id.clone()]).await;
+}
+
+#[tokio::test]
+async fn an_etcd_that_lost_everything_is_filled_again() {
+    let mut etcd = Etcd::start().await;
+    let (here, there) = (Tasks::new(), Tasks::new());
+    let (one, other) = (registry(&etcd, &here).await, registry(&etcd, &there).await);
+    let (mine, yours) = (server(), server());
+    one.announce(mine.clone()).await.unwrap();
+    other.announce(yours.clone()).await.unwrap();
+    let both = |list: &ServerList| list.contains(&mine) && list.contains(&yours);
+    let mut list = one.servers();
+    until(&mut list, both).await;
+
+    etcd.restart_empty().await;
+    // A newcomer sees both again, and meanwhile nobody lost sight of anybody.
+    let tasks = Tasks::new();
+    let newcomer = registry(&etcd, &tasks).await;
+    let mut filled = newcomer.servers();
+    tokio::select! {
+        () = until(&mut filled, both) => {}
+        () = until(&mut list, |list| !both(list)) => panic!("a live node vanished"),
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_died_during_an_outage_is_dropped_after_a_grace() {
+    let mut etcd = Etcd::start().await;
+    let tasks = Tasks::new();
+    let survivor = registry(&etcd, &tasks).await;
+    let mut list = survivor.servers();
+    let dead = server();
+    let node = node_in_a_thread(&etcd, dead.clone());
+    until(&mut list, |list| list.contains(&dead)).await;
+
+    etcd.kill();
+    node.die();
+    etcd.restart_empty().await;
+    let alive = server();
+    survivor.announce(alive.clone()).await.unwrap();
+    until(&mut list, |list| list.contains(&alive)).await;
+    assert!(list.borrow().contains(&dead), "it may yet come back");
+    until(&mut list, |list| ids(list) == [alive.id.clone()]).await;
+}
+
+#[tokio::test]
+async fn a_node_that_dies_vanishes_with_its_lease() {
+    let (etcd, tasks) = (Etcd::start().await, Tasks::new());
+    let survivor = registry(&etcd, &tasks).await;
+    let mut list = survivor.servers();
+    let dying = server();
+    let node = node_in_a_thread(&etcd, dying.clone());
+    until(&mut list, |list| list.contains(&dying)).await;
+    let died = Instant::now();
+    node.die();
+    until(&mut list, |list| list.is_empty()).await;
+    assert!(died.elapsed() > Duration::from_secs(2), "nobody told etcd");
+}
+
+#[tokio::test]
+async fn a_cold_start_without_etcd_says_what_is_missing() {
+    let mut etcd = Etcd::start().await;
+    etcd.kill();
+    let config = etcd_config(etcd.url());
+    let started = Instant::now();
+    let Err(error) = connect_registry(&config, &Tasks::new()).await else {
+        panic!("nobody is there");
+    };
+    assert!(error.to_string().contains(&etcd.url()), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// A node with a runtime of its own, which can end without any farewell.
+struct DoomedNode {
+    end: mpsc::SyncSender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+fn node_in_a_thread(etcd: &Etcd, announced: ServerInfo) -> DoomedNode {
+    let config = etcd_config(etcd.url());
+    let (end, ended) = mpsc::sync_channel(1);
+    let thread = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let tasks = Tasks::new();
+        let node = runtime.block_on(connect_registry(&config, &tasks)).unwrap();
+        runtime.block_on(node.announce(announced)).unwrap();
+        ended.recv().unwrap();
+        // Tasks are dropped where they stand: nothing is revoked.
+        runtime.shutdown_background();
+    });
+    DoomedNode { end, thread }
+}
+
+impl DoomedNode {
+    fn die(self) {
+        self.end.send(()).unwrap();
+        self.thread.join().unwrap();
+    }
+}

@@ -1,0 +1,92 @@
+//! One etcd.
+
+use tempfile::TempDir;
+
+use super::program::{Program, free_port};
+
+/// How often to try other ports when somebody else was faster.
+const PORT_TRIES: usize = 5;
+
+/// An etcd of one member.
+pub struct Etcd {
+    // Dropped before the folder that it writes to.
+    program: Program,
+    folder: TempDir,
+    port: u16,
+    peer_port: u16,
+}
+
+impl Etcd {
+    /// Starts an empty etcd and waits until it answers.
+    pub async fn start() -> Self {
+        for _ in 0..PORT_TRIES {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let (port, peer_port) = (free_port(), free_port());
+            let mut program = run(&folder, port, peer_port);
+            if program.answers(async || is_healthy(port).await).await {
+                return Self {
+                    program,
+                    folder,
+                    port,
+                    peer_port,
+                };
+            }
+        }
+        panic!("etcd ends as soon as it is started");
+    }
+
+    /// Where clients connect.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it; what it has stored stays.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Kills it if it runs, starts it again with what it has stored, and waits until it answers.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.program = run(&self.folder, self.port, self.peer_port);
+        let port = self.port;
+        let answers = self.program.answers(async || is_healthy(port).await).await;
+        assert!(answers, "etcd does not start again");
+    }
+
+    /// As [`Etcd::restart`], but everything that was stored is lost.
+    pub async fn restart_empty(&mut self) {
+        self.kill();
+        self.folder = tempfile::tempdir().expect("a temporary folder can be made");
+        self.restart().await;
+    }
+}
+
+fn run(folder: &TempDir, port: u16, peer_port: u16) -> Program {
+    let client = format!("http://127.0.0.1:{port}");
+    let peer = format!("http://127.0.0.1:{peer_port}");
+    let data = folder.path().join("data").display().to_string();
+    let arguments = [
+        ("--name", "one"),
+        ("--data-dir", &data),
+        ("--listen-client-urls", &client),
+        ("--advertise-client-urls", &client),
+        ("--listen-peer-urls", &peer),
+        ("--initial-advertise-peer-urls", &peer),
+        ("--initial-cluster", &format!("one={peer}")),
+    ]
+    .map(|(name, value)| format!("{name}={value}"));
+    Program::start("etcd", "etcd-server", &arguments, folder.path())
+}
+
+async fn is_healthy(port: u16) -> bool {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a plain HTTP client needs nothing");
+    let url = format!("http://127.0.0.1:{port}/health");
+    match client.get(url).send().await {
+        Ok(answer) => answer.text().await.is_ok_and(|text| text.contains("true")),
+        Err(_) => false,
+    }
+}

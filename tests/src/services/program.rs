@@ -1,0 +1,100 @@
+//! One process of a service: started, watched until it answers, killed by its id.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep};
+
+/// How long a service may take until it answers, on a loaded machine.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+/// How often it is asked. There is no event to wait for: it is another program.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+
+/// A running process. It is killed when it is dropped.
+pub(super) struct Program {
+    child: Child,
+}
+
+impl Program {
+    /// Starts a program; what it prints goes to a file in its folder.
+    pub(super) fn start(name: &str, package: &str, arguments: &[String], folder: &Path) -> Self {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("output.log"))
+            .expect("the test's folder can be written");
+        let errors = log.try_clone().expect("a file handle can be cloned");
+        let child = Command::new(name)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .spawn();
+        match child {
+            Ok(child) => Self { child },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                panic!("{name} is not installed: apt-get install {package}")
+            }
+            Err(error) => panic!("cannot start {name}: {error}"),
+        }
+    }
+
+    /// Waits until the service answers. Returns whether it does; if not, the process has ended.
+    pub(super) async fn answers(&mut self, mut ask: impl AsyncFnMut() -> bool) -> bool {
+        let deadline = Instant::now() + READY_WITHIN;
+        while !ask().await {
+            let has_ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+            if has_ended {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "a service does not answer");
+            sleep(ASK_EVERY).await;
+        }
+        true
+    }
+
+    /// Ends the process as a power cut would.
+    pub(super) fn kill(&mut self) {
+        // Both fail only for a process that has ended.
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Waits until something outside of this process has happened.
+pub(super) async fn wait_until(mut happened: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + READY_WITHIN;
+    while !happened().await {
+        assert!(Instant::now() < deadline, "a service does not get ready");
+        sleep(ASK_EVERY).await;
+    }
+}
+
+/// Ports that this process gave out: none is given out twice, so that tests that run side by side
+/// and services that restart keep theirs.
+static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+
+/// Returns a port that was free a moment ago. Another process may take it meanwhile: the service
+/// then ends at once, and whoever starts it tries again with another port.
+pub(super) fn free_port() -> u16 {
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        if GIVEN.lock().get_or_insert_default().insert(port) {
+            return port;
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One Redis, or a Redis Cluster of three masters.
+
+use redis::aio::MultiplexedConnection;
+use redis::{Client, Cmd, RedisResult, Value};
+use tempfile::TempDir;
+
+use super::program::{Program, free_port};
+
+/// How often to try other ports when somebody else was faster.
+const PORT_TRIES: usize = 5;
+/// All hash slots of a Redis Cluster.
+const SLOTS: usize = 16_384;
+
+/// One Redis node.
+pub struct Redis {
+    // Dropped before the folder that it writes to.
+    program: Program,
+    folder: TempDir,
+    port: u16,
+    options: Vec<String>,
+}
+
+impl Redis {
+    /// Starts an empty Redis that forgets everything when it ends.
+    pub async fn start() -> Self {
+        Self::with_options(|| options(&["--appendonly", "no"])).await
+    }
+
+    /// Starts an empty Redis that answers a change only once it is on the disk.
+    pub async fn start_durable() -> Self {
+        Self::with_options(|| options(&["--appendonly", "yes", "--appendfsync", "always"])).await
+    }
+
+    /// `options` is asked again for each try, because it may name ports.
+    async fn with_options(options: impl Fn() -> Vec<String>) -> Self {
+        for _ in 0..PORT_TRIES {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let (port, options) = (free_port(), options());
+            let mut program = run(&folder, port, &options);
+            if program.answers(async || is_ready(port).await).await {
+                return Self {
+                    program,
+                    folder,
+                    port,
+                    options,
+                };
+            }
+        }
+        panic!("redis-server ends as soon as it is started");
+    }
+
+    /// Where clients connect.
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// Kills it; what it has stored stays.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// Kills it if it runs, starts it again with what it has stored, and waits until it answers.
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.program = run(&self.folder, self.port, &self.options);
+        let port = self.port;
+        let answers = self.program.answers(async || is_ready(port).await).await;
+        assert!(answers, "redis-server does not start again");
+    }
+
+    /// Sends one command, for tests that look or meddle.
+    pub async fn command(&self, command: &Cmd) -> Value {
+        ask(self.port, command).await.expect("redis answers")
+    }
+}
+
+/// A Redis Cluster of three masters without replicas.
+pub struct RedisCluster {
+    nodes: Vec<Redis>,
+}
+
+impl RedisCluster {
+    /// Starts the nodes, introduces them to each other, shares out the slots, and waits until every
+    /// node serves.
+    pub async fn start() -> Self {
+        let mut nodes = Vec::new();
+        for _ in 0..3 {
+            nodes.push(Redis::with_options(cluster_options).await);
+        }
+        let cluster = Self { nodes };
+        cluster.introduce().await;
+        for node in &cluster.nodes {
+            let serves = async || {
+                let info = cluster_info(node).await;
+                info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+            };
+            super::program::wait_until(serves).await;
+        }
+        cluster
+    }
+
+    /// Where clients connect, every node.
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(Redis::url).collect()
+    }
+
+    /// One of the nodes.
+    pub fn node(&mut self, index: usize) -> &mut Redis {
+        &mut self.nodes[index]
+    }
+
+    async fn introduce(&self) {
+        let share = SLOTS.div_ceil(self.nodes.len());
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut epoch = redis::cmd("CLUSTER");
+            epoch.arg("SET-CONFIG-EPOCH").arg(index + 1);
+            node.command(&epoch).await;
+            let mut slots = redis::cmd("CLUSTER");
+            slots
+                .arg("ADDSLOTSRANGE")
+                .arg(index * share)
+                .arg(((index + 1) * share).min(SLOTS) - 1);
+            node.command(&slots).await;
+        }
+        let first = &self.nodes[0];
+        for node in &self.nodes[1..] {
+            let mut meet = redis::cmd("CLUSTER");
+            meet.arg("MEET").arg("127.0.0.1").arg(node.port);
+            meet.arg(node.bus_port());
+            first.command(&meet).await;
+        }
+    }
+}
+
+impl Redis {
+    fn bus_port(&self) -> &str {
+        self.options
+            .last()
+            .expect("a cluster's options end with it")
+    }
+}
+
+fn cluster_options() -> Vec<String> {
+    let bus_port = free_port().to_string();
+    options(&[
+        "--appendonly",
+        "yes",
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "2000",
+        "--cluster-port",
+        &bus_port,
+    ])
+}
+
+fn options(options: &[&str]) -> Vec<String> {
+    options.iter().map(|&option| option.to_owned()).collect()
+}
+
+fn url(port: u16) -> String {
+    format!("redis://127.0.0.1:{port}")
+}
+
+fn run(folder: &TempDir, port: u16, options: &[String]) -> Program {
+    let mut arguments = self::options(&["--bind", "127.0.0.1", "--save", "", "--port"]);
+    arguments.push(port.to_string());
+    arguments.extend_from_slice(options);
+    Program::start("redis-server", "redis-server", &arguments, folder.path())
+}
+
+async fn is_ready(port: u16) -> bool {
+    ask(port, &redis::cmd("PING")).await.is_ok()
+}
+
+async fn cluster_info(node: &Redis) -> String {
+    let mut info = redis::cmd("CLUSTER");
+    info.arg("INFO");
+    redis::from_redis_value(node.command(&info).await).expect("it is text")
+}
+
+async fn ask(port: u16, command: &Cmd) -> RedisResult<Value> {
+    let client = Client::open(url(port))?;
+    let mut connection: MultiplexedConnection = client.get_multiplexed_async_connection().await?;
+    command.query_async(&mut connection).await
+}
