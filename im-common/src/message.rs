@@ -45,6 +45,18 @@ impl fmt::Display for Recipient {
     }
 }
 
+impl From<UserId> for Recipient {
+    fn from(user: UserId) -> Self {
+        Self::User(user)
+    }
+}
+
+impl From<UserName> for Recipient {
+    fn from(name: UserName) -> Self {
+        Self::Name(name)
+    }
+}
+
 /// `lobby`, a user id (digits only) or a user name; an `@` may stand before a name.
 impl FromStr for Recipient {
     type Err = InvalidName;
