@@ -1,0 +1,317 @@
+//! The handle that a program holds: cheap to clone, sends commands, owns no socket.
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use im_common::api::RegisterRequest;
+use im_common::code::Code;
+use im_common::id::{ConversationId, LogEpoch, MessageId, Sequence, UserId};
+use im_common::message::{Identity, Recipient, Submission, TEXT_BYTES_MAX};
+use im_common::tasks::Tasks;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::config::ClientBuilder;
+use crate::connection::Traffic;
+use crate::convert;
+use crate::dispatch::{Dispatch, EventSender, QUEUE_EVENTS_MAX, QUEUE_STEPS_MAX};
+use crate::error::{Error, ErrorKind};
+use crate::handler::MessageHandler;
+use crate::inbox::Inbox;
+use crate::login::{Login, Secret, Token};
+use crate::message::{Message, OnlinePage};
+use crate::outbox::{NewSend, SharedOutbox, deadline_after};
+use crate::positions::Positions;
+use crate::route_api::RouteApi;
+use crate::sending::Sending;
+use crate::session::Session;
+use crate::state::ConnectionState;
+use crate::timeline::Timeline;
+
+/// One device of one user, connected to the cluster. Clones share the connection.
+///
+/// It reconnects by itself until it is closed or the cluster refuses it for good. When the last
+/// clone is dropped, it closes without waiting for anything.
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// What all clones share. The tasks behind a client hold it weakly.
+pub(crate) struct Handle {
+    identity: Identity,
+    route: RouteApi,
+    token: Token,
+    outbox: Arc<SharedOutbox>,
+    state: watch::Receiver<ConnectionState>,
+    send_timeout: Duration,
+    tasks: Tasks,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.tasks.cancel();
+    }
+}
+
+/// What a client is made of, once it is logged in.
+pub(crate) struct ClientConfig {
+    pub(crate) route: RouteApi,
+    pub(crate) identity: Identity,
+    pub(crate) send_timeout: Duration,
+    pub(crate) handler: Option<Arc<dyn MessageHandler>>,
+}
+
+impl Client {
+    /// Sets up a new client.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Who this client speaks for.
+    pub fn identity(&self) -> &Identity {
+        &self.handle.identity
+    }
+
+    /// Where the client stands with the cluster, now and whenever it changes.
+    pub fn state(&self) -> watch::Receiver<ConnectionState> {
+        self.handle.state.clone()
+    }
+
+    /// Sends a message. It goes out in the order of the calls, over as many connections as it
+    /// takes; await the returned handle to learn how it ends.
+    ///
+    /// With 10,000 sends unanswered, a further one waits for room inside of its handle.
+    pub fn send(&self, to: impl Into<Recipient>, text: impl Into<String>) -> Sending {
+        self.send_as(MessageId::fresh(), to, text)
+    }
+
+    /// As [`Client::send`], under a given id: the same id with the same content is stored once,
+    /// however often it is sent.
+    pub fn send_as(
+        &self,
+        id: MessageId,
+        to: impl Into<Recipient>,
+        text: impl Into<String>,
+    ) -> Sending {
+        let (to, text) = (to.into(), text.into());
+        if text.is_empty() {
+            return Sending::refused(id, Code::TEXT_EMPTY);
+        }
+        if text.len() > TEXT_BYTES_MAX {
+            return Sending::refused(id, Code::TEXT_TOO_LONG);
+        }
+        let send = NewSend {
+            submission: Submission { id, to, text },
+            deadline: deadline_after(self.handle.send_timeout),
+        };
+        self.handle.outbox.start(send)
+    }
+
+    /// Sends a message to where another one came from: the lobby, or the other user.
+    pub fn reply(&self, message: &Message, text: impl Into<String>) -> Sending {
+        let to = message
+            .conversation
+            .peer_of(self.identity().user)
+            .map_or(Recipient::Lobby, Recipient::User);
+        self.send(to, text)
+    }
+
+    /// Lists users who are online, by name; `after` is [`OnlinePage::next`] of the page before.
+    /// Cancel-safe.
+    pub async fn online(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<OnlinePage, Error> {
+        let token = self.handle.token.text();
+        let answer = self.handle.route.online(&token, prefix, after, limit);
+        convert::online_page(answer.await?)
+    }
+
+    /// Reads the newest messages of a conversation, or those before a sequence; oldest first.
+    /// Marks nothing as handled. Cancel-safe.
+    pub async fn history(
+        &self,
+        with: &Recipient,
+        before: Option<Sequence>,
+        limit: usize,
+    ) -> Result<Vec<Message>, Error> {
+        let conversation = self.conversation(with).await?;
+        let token = self.handle.token.text();
+        let answer = self
+            .handle
+            .route
+            .history(&token, &conversation, before, limit)
+            .await?;
+        let epoch = LogEpoch(answer.epoch);
+        let messages = answer.messages.into_iter();
+        messages
+            .map(|message| convert::past_message(&conversation, epoch, message))
+            .collect()
+    }
+
+    /// Waits until every send so far has ended, one way or the other. Cancel-safe.
+    pub async fn flush(&self) {
+        self.handle.outbox.flush().await;
+    }
+
+    /// Closes the connection; the device stays logged in. What the handler has finished is acked;
+    /// what waits for it comes again next time. Sends without an answer end as
+    /// [`SendError::Closed`](crate::SendError::Closed): [`Client::flush`] first to let them end.
+    ///
+    /// Waits up to a second for a handler call that is under way; cancelling the wait does not
+    /// keep the client open.
+    pub async fn close(&self) {
+        self.handle.tasks.cancel();
+        self.ended().await;
+    }
+
+    /// Closes as [`Client::close`] does, then ends the login at the route: the device cannot come
+    /// back without the password. The client is closed even if this fails.
+    pub async fn logout(&self) -> Result<(), Error> {
+        self.close().await;
+        let token = self.handle.token.text();
+        self.handle.route.logout(&token).await
+    }
+
+    /// Waits until the client is closed or refused, and returns which. Cancel-safe.
+    pub async fn ended(&self) -> ConnectionState {
+        let mut state = self.state();
+        match state.wait_for(ConnectionState::is_final).await {
+            Ok(state) => state.clone(),
+            // The session is gone without a word, which only a panic in it can bring about.
+            Err(_) => ConnectionState::Closed,
+        }
+    }
+
+    /// Starts the tasks of a device that is logged in.
+    pub(crate) fn start(config: ClientConfig, login: Login) -> Self {
+        let tasks = Tasks::new();
+        let (state, state_receiver) = watch::channel(ConnectionState::Connecting);
+        let handle = Arc::new(Handle {
+            identity: config.identity,
+            route: config.route,
+            token: login.token().clone(),
+            outbox: Arc::new(SharedOutbox::new()),
+            state: state_receiver,
+            send_timeout: config.send_timeout,
+            tasks: tasks.clone(),
+        });
+        let receiving = config.handler.map(|handler| handle.receive(handler));
+        let (inbox, events, dispatch) = match receiving {
+            Some((inbox, events, dispatch)) => (Some(inbox), Some(events), Some(dispatch)),
+            None => (None, None, None),
+        };
+        let traffic = Traffic {
+            outbox: Arc::clone(&handle.outbox),
+            inbox,
+            events: EventSender::new(events),
+            closing: tasks.token(),
+        };
+        let session = Session::new(login, traffic, state, dispatch);
+        tasks.spawn("session", session.run());
+        Self { handle }
+    }
+
+    pub(crate) fn upgrade(handle: &Weak<Handle>) -> Option<Self> {
+        handle.upgrade().map(|handle| Self { handle })
+    }
+
+    /// Waits for the first connection; the last known cause becomes the error.
+    pub(crate) async fn wait_until_attached(&self, deadline: Instant) -> Result<(), Error> {
+        let mut state = self.state();
+        let settled = |state: &ConnectionState| state.is_attached() || state.is_final();
+        let mut last = Error::new(ErrorKind::Timeout, "no server answered in time");
+        loop {
+            let current = state.borrow_and_update().clone();
+            match current {
+                current if current.is_attached() => return Ok(()),
+                ConnectionState::Refused(code) => {
+                    return Err(Error::refused(code, code.meaning()));
+                }
+                ConnectionState::BackingOff {
+                    code: Some(code),
+                    reason,
+                    ..
+                } => last = Error::refused(code, reason),
+                ConnectionState::BackingOff { reason, .. } => {
+                    last = Error::new(ErrorKind::Unreachable, reason);
+                }
+                current if settled(&current) => {
+                    return Err(Error::new(ErrorKind::Closed, "the client is closed"));
+                }
+                _ => {}
+            }
+            match timeout_at(deadline, state.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Err(Error::new(ErrorKind::Closed, "the client is closed")),
+                Err(_) => return Err(last),
+            }
+        }
+    }
+
+    async fn conversation(&self, with: &Recipient) -> Result<ConversationId, Error> {
+        let user = match with {
+            Recipient::Lobby => return Ok(ConversationId::Lobby),
+            Recipient::User(user) => *user,
+            Recipient::Name(name) => {
+                let token = self.handle.token.text();
+                let user = self.handle.route.user(&token, name.as_str()).await?;
+                convert::user_id(user.user_id)?
+            }
+        };
+        Ok(ConversationId::private(self.identity().user, user))
+    }
+}
+
+impl Handle {
+    /// Starts the task that owns the handler.
+    fn receive(
+        self: &Arc<Self>,
+        handler: Arc<dyn MessageHandler>,
+    ) -> (Inbox, mpsc::Sender<crate::handler::Event>, JoinHandle<()>) {
+        let (steps, steps_receiver) = mpsc::channel(QUEUE_STEPS_MAX);
+        let (events, events_receiver) = mpsc::channel(QUEUE_EVENTS_MAX);
+        let positions = Arc::new(Positions::default());
+        let dispatch = Dispatch {
+            handler,
+            client: Arc::downgrade(self),
+            steps: steps_receiver,
+            events: events_receiver,
+            positions: Arc::clone(&positions),
+            closing: self.tasks.token(),
+        };
+        let dispatch = self.tasks.spawn("handler", dispatch.run());
+        let timeline = Timeline::new(self.identity.user, self.identity.device.clone());
+        (Inbox::new(timeline, steps, positions), events, dispatch)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("user", &self.identity().name.as_str())
+            .field("device", &self.identity().device.as_str())
+            .field("state", &*self.handle.state.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Registers an account and returns its id. Not cancel-safe: the account may exist afterwards.
+pub async fn register<R: AsRef<str>>(
+    routes: &[R],
+    name: &str,
+    password: &str,
+) -> Result<UserId, Error> {
+    let password = Secret(password.to_owned());
+    let request = RegisterRequest {
+        name: name.to_owned(),
+        password: password.0,
+    };
+    let user = RouteApi::new(routes)?.register(&request).await?;
+    convert::user_id(user.user_id)
+}

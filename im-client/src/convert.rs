@@ -1,0 +1,55 @@
+//! From the JSON of the routes to the types of the SDK.
+
+use std::error::Error as StdError;
+
+use im_common::api::{HistoryMessage, OnlineResponse};
+use im_common::id::{ConversationId, LogEpoch, Sequence, UserId};
+use im_common::name::UserName;
+
+use crate::error::{Error, ErrorKind};
+use crate::message::{Message, OnlinePage, User};
+
+pub(crate) fn user_id(number: u64) -> Result<UserId, Error> {
+    UserId::new(number).map_err(wrong)
+}
+
+pub(crate) fn online_page(answer: OnlineResponse) -> Result<OnlinePage, Error> {
+    let user = |user: im_common::api::User| {
+        Ok(User {
+            user: user_id(user.user_id)?,
+            name: user.name,
+        })
+    };
+    Ok(OnlinePage {
+        users: answer
+            .users
+            .into_iter()
+            .map(user)
+            .collect::<Result<_, _>>()?,
+        next: answer.next,
+        partial: answer.partial,
+    })
+}
+
+pub(crate) fn past_message(
+    conversation: &ConversationId,
+    epoch: LogEpoch,
+    message: HistoryMessage,
+) -> Result<Message, Error> {
+    Ok(Message {
+        id: message.id.parse().map_err(wrong)?,
+        conversation: conversation.clone(),
+        sequence: Sequence(message.sequence),
+        epoch,
+        sender: user_id(message.sender.user_id)?,
+        sender_name: UserName::new(&message.sender.name).map_err(wrong)?,
+        sender_device: None,
+        accepted_at_ms: message.accepted_at_ms,
+        text: message.text,
+    })
+}
+
+fn wrong(error: impl StdError + Send + Sync + 'static) -> Error {
+    let message = "the route's answer makes no sense";
+    Error::new(ErrorKind::Protocol, message).because(error)
+}

@@ -1,0 +1,195 @@
+//! One login: what proves it, how long, and where it can be used.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use im_common::api::{LoginRequest, LoginResponse, TicketResponse};
+use im_common::code::Code;
+use im_common::id::{DeviceId, UserId};
+use im_common::message::Identity;
+use im_common::name::UserName;
+
+use crate::error::{Error, ErrorKind};
+use crate::route_api::RouteApi;
+
+/// A ticket about to end is renewed first, so that it does not end on the way.
+const TICKET_MARGIN: Duration = Duration::from_secs(5);
+
+/// Text that is never printed.
+#[derive(Clone, Default)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Who logs in, and from where.
+#[derive(Debug, Clone)]
+pub(crate) struct Credentials {
+    pub(crate) name: String,
+    pub(crate) password: Secret,
+    pub(crate) device: DeviceId,
+}
+
+/// The token of the current login: the session renews it, the HTTP calls of the client use it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Token(Arc<Mutex<Secret>>);
+
+impl Token {
+    pub(crate) fn text(&self) -> String {
+        let token = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        token.0.clone()
+    }
+
+    fn replace(&self, token: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Secret(token);
+    }
+}
+
+/// A device that is logged in.
+pub(crate) struct Login {
+    credentials: Credentials,
+    route: RouteApi,
+    token: Token,
+    ticket: Bytes,
+    ends_at: SystemTime,
+    /// Where to connect, the best first.
+    servers: VecDeque<String>,
+    /// Never set back, so that the newest connection always wins.
+    attempt: u32,
+}
+
+impl Login {
+    /// Logs in with the password.
+    pub(crate) async fn begin(
+        route: RouteApi,
+        credentials: Credentials,
+    ) -> Result<(Self, Identity), Error> {
+        let answer = route.login(&request(&credentials)).await?;
+        let identity = identity(&answer, &credentials)?;
+        let mut login = Self {
+            credentials,
+            route,
+            token: Token::default(),
+            ticket: Bytes::new(),
+            ends_at: UNIX_EPOCH,
+            servers: VecDeque::new(),
+            attempt: 0,
+        };
+        login.take(answer)?;
+        Ok((login, identity))
+    }
+
+    pub(crate) const fn token(&self) -> &Token {
+        &self.token
+    }
+
+    pub(crate) const fn device(&self) -> &DeviceId {
+        &self.credentials.device
+    }
+
+    /// Whether the ticket will do for another connection.
+    pub(crate) fn is_fresh(&self) -> bool {
+        SystemTime::now() + TICKET_MARGIN < self.ends_at
+    }
+
+    /// The servers refuse the ticket.
+    pub(crate) const fn spoil(&mut self) {
+        self.ends_at = UNIX_EPOCH;
+    }
+
+    /// Gets a fresh ticket and fresh servers; logs in again when the token is not known any more.
+    ///
+    /// Not when the login was ended by somebody: another login of the same device would only be
+    /// thrown out in turn.
+    pub(crate) async fn renew(&mut self) -> Result<(), Error> {
+        match self.route.ticket(&self.token.text()).await {
+            Ok(answer) => self.take_ticket(answer),
+            Err(error) if error.code() == Some(Code::UNAUTHENTICATED) => {
+                let answer = self.route.login(&request(&self.credentials)).await?;
+                self.take(answer)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The ticket, and the number of this attempt to connect with it.
+    pub(crate) fn next_attempt(&mut self) -> (Bytes, u32) {
+        self.attempt = self.attempt.saturating_add(1);
+        (self.ticket.clone(), self.attempt)
+    }
+
+    /// Where to connect, the best first.
+    pub(crate) fn servers(&self) -> Vec<String> {
+        self.servers.iter().cloned().collect()
+    }
+
+    /// That server holds the connection.
+    pub(crate) fn put_first(&mut self, server: &str) {
+        self.servers.retain(|known| known != server);
+        self.servers.push_front(server.to_owned());
+    }
+
+    /// The server that held the connection has just been lost: the others come first.
+    pub(crate) fn put_first_last(&mut self) {
+        if !self.servers.is_empty() {
+            self.servers.rotate_left(1);
+        }
+    }
+
+    fn take(&mut self, answer: LoginResponse) -> Result<(), Error> {
+        self.token.replace(answer.token);
+        self.take_ticket(answer.ticket)
+    }
+
+    fn take_ticket(&mut self, answer: TicketResponse) -> Result<(), Error> {
+        let ticket = BASE64_URL_SAFE_NO_PAD
+            .decode(&answer.ticket)
+            .map_err(|error| protocol("the route's ticket is not base64").because(error))?;
+        self.ticket = ticket.into();
+        self.ends_at = UNIX_EPOCH
+            .checked_add(Duration::from_millis(answer.ticket_expires_at_ms))
+            .unwrap_or(UNIX_EPOCH);
+        self.servers = answer.servers.into();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("name", &self.credentials.name)
+            .field("device", &self.credentials.device)
+            .field("attempt", &self.attempt)
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
+    }
+}
+
+fn request(credentials: &Credentials) -> LoginRequest {
+    LoginRequest {
+        name: credentials.name.clone(),
+        password: credentials.password.0.clone(),
+        device: credentials.device.to_string(),
+    }
+}
+
+fn identity(answer: &LoginResponse, credentials: &Credentials) -> Result<Identity, Error> {
+    let wrong = "the route's answer to the login makes no sense";
+    Ok(Identity {
+        user: UserId::new(answer.user_id).map_err(|error| protocol(wrong).because(error))?,
+        name: UserName::new(&answer.name).map_err(|error| protocol(wrong).because(error))?,
+        device: credentials.device.clone(),
+    })
+}
+
+fn protocol(message: &str) -> Error {
+    Error::new(ErrorKind::Protocol, message)
+}

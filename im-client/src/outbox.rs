@@ -1,0 +1,231 @@
+//! Messages that wait for their answer: in order, kept over reconnects. Pure.
+//!
+//! Go-back-N: after a refusal that says "retry", everything unanswered is offered again under a
+//! higher round, so that the order of one sender survives.
+
+mod shared;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use im_common::backoff::Backoff;
+use im_common::code::Code;
+use im_common::id::MessageId;
+use im_common::message::{Receipt, Submission};
+use im_common::wire;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+
+use crate::sending::{Refusal, SendError};
+
+pub(crate) use shared::{NewSend, SharedOutbox, deadline_after};
+
+/// The first wait after a refusal that says "retry".
+const RETRY_FIRST: Duration = Duration::from_millis(50);
+/// Short against the deadline of a send, so that several attempts fit.
+const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// How a send ended.
+pub(crate) type Outcome = Result<Receipt, SendError>;
+
+/// Where the outcome of one send goes, and the room that it takes until then.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    sender: oneshot::Sender<Outcome>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Answer {
+    pub(crate) const fn new(
+        sender: oneshot::Sender<Outcome>,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self {
+            sender,
+            _room: room,
+        }
+    }
+
+    fn give(self, outcome: Outcome) {
+        // Nobody waits for the outcome when the handle was dropped.
+        let _ = self.sender.send(outcome);
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    submission: Submission,
+    deadline: Instant,
+    number: u64,
+    answer: Answer,
+}
+
+/// A refusal as it came from the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) id: MessageId,
+    pub(crate) refusal: Refusal,
+    pub(crate) retry_after: Duration,
+    pub(crate) round: u32,
+}
+
+/// The sends of one client that have no answer yet.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    entries: VecDeque<Entry>,
+    /// How many, from the front, are on the wire in this round.
+    offered: usize,
+    round: u32,
+    /// Nothing is offered before.
+    resume_at: Option<Instant>,
+    backoff: Backoff,
+    next_number: u64,
+    is_closed: bool,
+}
+
+impl Outbox {
+    pub(crate) const fn new() -> Self {
+        Self {
+            entries: VecDeque::new(),
+            offered: 0,
+            round: 1,
+            resume_at: None,
+            backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
+            next_number: 1,
+            is_closed: false,
+        }
+    }
+
+    /// Puts a send at the end; after [`Outbox::close`] it ends at once.
+    pub(crate) fn push(&mut self, submission: Submission, deadline: Instant, answer: Answer) {
+        if self.is_closed {
+            answer.give(Err(SendError::Closed));
+            return;
+        }
+        self.entries.push_back(Entry {
+            submission,
+            deadline,
+            number: self.next_number,
+            answer,
+        });
+        self.next_number += 1;
+    }
+
+    /// Returns what to offer now, in order, so that at most `in_flight_max` are on the wire.
+    pub(crate) fn offers(&mut self, in_flight_max: usize, now: Instant) -> Vec<wire::Submit> {
+        if self.resume_at.is_some_and(|resume_at| now < resume_at) {
+            return Vec::new();
+        }
+        self.resume_at = None;
+        let end = self.entries.len().min(in_flight_max).max(self.offered);
+        let offers = self.entries.range(self.offered..end);
+        let offers = offers
+            .map(|entry| wire::Submit::new(entry.submission.clone(), self.round))
+            .collect();
+        self.offered = end;
+        offers
+    }
+
+    /// A send was stored.
+    pub(crate) fn accepted(&mut self, receipt: Receipt) {
+        self.backoff.reset();
+        if let Some(answer) = self.remove(receipt.id) {
+            answer.give(Ok(receipt));
+        }
+    }
+
+    /// A send was not stored: either it ends, or everything is offered again after a pause.
+    pub(crate) fn refused(&mut self, refused: Refused, now: Instant, random: f64) {
+        if refused.round < self.round {
+            return;
+        }
+        if refused.refusal.code.is_retryable() {
+            let delay = self.backoff.next(random).max(refused.retry_after);
+            self.round = self.round.saturating_add(1);
+            self.offered = 0;
+            self.resume_at = Some(now + delay);
+        } else if let Some(answer) = self.remove(refused.id) {
+            answer.give(Err(SendError::Refused(refused.refusal)));
+        }
+    }
+
+    /// The connection was lost: everything unanswered is to be offered again.
+    pub(crate) const fn rewind(&mut self) {
+        self.offered = 0;
+        self.resume_at = None;
+    }
+
+    /// Ends the sends whose deadline has passed.
+    pub(crate) fn expire(&mut self, now: Instant) {
+        let mut index = 0;
+        while index < self.entries.len() {
+            if self.entries[index].deadline <= now {
+                self.remove_at(index, Err(SendError::Unknown));
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    /// Ends all sends, now and later.
+    pub(crate) fn close(&mut self) {
+        self.is_closed = true;
+        self.offered = 0;
+        for entry in self.entries.drain(..) {
+            entry.answer.give(Err(SendError::Closed));
+        }
+    }
+
+    /// When the next send expires.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.entries.iter().map(|entry| entry.deadline).min()
+    }
+
+    /// When offering goes on after a refusal.
+    pub(crate) const fn resume_at(&self) -> Option<Instant> {
+        self.resume_at
+    }
+
+    /// The number of the oldest send without an answer, or of the next send.
+    pub(crate) fn oldest(&self) -> u64 {
+        self.entries
+            .front()
+            .map_or(self.next_number, |entry| entry.number)
+    }
+
+    /// The number that the next send will have.
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.next_number
+    }
+
+    fn remove(&mut self, id: MessageId) -> Option<Answer> {
+        let index = self
+            .entries
+            .iter()
+            .position(|entry| entry.submission.id == id)?;
+        self.forget(index).map(|entry| entry.answer)
+    }
+
+    fn remove_at(&mut self, index: usize, outcome: Outcome) {
+        if let Some(entry) = self.forget(index) {
+            entry.answer.give(outcome);
+        }
+    }
+
+    fn forget(&mut self, index: usize) -> Option<Entry> {
+        if index < self.offered {
+            self.offered -= 1;
+        }
+        self.entries.remove(index)
+    }
+}
+
+/// The reason that goes with a code when the cluster gave none.
+pub(crate) fn refusal(code: Code, reason: String) -> Refusal {
+    let reason = if reason.is_empty() {
+        code.meaning().to_owned()
+    } else {
+        reason
+    };
+    Refusal { code, reason }
+}

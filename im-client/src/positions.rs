@@ -1,0 +1,147 @@
+//! How far the handler is in each conversation: what is acked, and what a reconnect tells.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use im_common::id::{ConversationId, LogEpoch, Sequence};
+use im_common::message::Position;
+use tokio::sync::Notify;
+
+/// Shared by the handler's task, which moves positions on, and the connection, which acks them.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    marks: Mutex<Marks>,
+    progress: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Marks {
+    by_conversation: HashMap<ConversationId, Mark>,
+    unacked: Vec<ConversationId>,
+    changes: u64,
+}
+
+#[derive(Debug)]
+struct Mark {
+    epoch: LogEpoch,
+    sequence: Sequence,
+    /// Orders marks by when they changed last.
+    changed: u64,
+    is_unacked: bool,
+}
+
+impl Positions {
+    /// Notes that everything up to here is handled.
+    pub(crate) fn handled(&self, position: Position) {
+        let mut marks = self.lock();
+        marks.changes += 1;
+        let changed = marks.changes;
+        let mark = Mark {
+            epoch: position.epoch,
+            sequence: position.sequence,
+            changed,
+            is_unacked: true,
+        };
+        let before = marks
+            .by_conversation
+            .insert(position.conversation.clone(), mark);
+        if !before.is_some_and(|mark| mark.is_unacked) {
+            marks.unacked.push(position.conversation);
+        }
+    }
+
+    /// Takes at most `limit` of the positions that no ack has told yet.
+    pub(crate) fn take_unacked(&self, limit: usize) -> Vec<Position> {
+        let mut marks = self.lock();
+        let count = marks.unacked.len().min(limit);
+        let taken: Vec<_> = marks.unacked.drain(..count).collect();
+        let mut positions = Vec::with_capacity(count);
+        for conversation in taken {
+            if let Some(mark) = marks.by_conversation.get_mut(&conversation) {
+                mark.is_unacked = false;
+                positions.push(mark.position(conversation));
+            }
+        }
+        positions
+    }
+
+    /// Whether something waits to be acked.
+    pub(crate) fn has_unacked(&self) -> bool {
+        !self.lock().unacked.is_empty()
+    }
+
+    /// The positions that changed last, at most `limit`.
+    pub(crate) fn latest(&self, limit: usize) -> Vec<Position> {
+        let marks = self.lock();
+        let mut latest: Vec<_> = marks.by_conversation.iter().collect();
+        latest.sort_unstable_by_key(|(_, mark)| std::cmp::Reverse(mark.changed));
+        latest.truncate(limit);
+        let position =
+            |(conversation, mark): (&ConversationId, &Mark)| mark.position(conversation.clone());
+        latest.into_iter().map(position).collect()
+    }
+
+    /// Wakes the connection: the handler has taken something off its queue.
+    pub(crate) fn announce_progress(&self) {
+        self.progress.notify_one();
+    }
+
+    /// Resolves after [`Positions::announce_progress`]. Cancel-safe; for one waiter.
+    pub(crate) async fn progressed(&self) {
+        self.progress.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mark {
+    const fn position(&self, conversation: ConversationId) -> Position {
+        Position {
+            conversation,
+            epoch: self.epoch,
+            sequence: self.sequence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use im_common::id::UserId;
+
+    fn position(peer: u64, sequence: u64) -> Position {
+        let user = |id| UserId::new(id).unwrap();
+        Position {
+            conversation: ConversationId::private(user(1), user(peer)),
+            epoch: LogEpoch(1),
+            sequence: Sequence(sequence),
+        }
+    }
+
+    #[test]
+    fn acks_are_cumulative_and_told_once() {
+        let positions = Positions::default();
+        for sequence in 1..=5 {
+            positions.handled(position(2, sequence));
+        }
+        positions.handled(position(3, 1));
+        assert_eq!(positions.take_unacked(1), [position(2, 5)]);
+        assert!(positions.has_unacked());
+        assert_eq!(positions.take_unacked(9), [position(3, 1)]);
+        assert!(!positions.has_unacked());
+        positions.handled(position(2, 6));
+        assert_eq!(positions.take_unacked(9), [position(2, 6)]);
+    }
+
+    #[test]
+    fn a_reconnect_tells_the_latest() {
+        let positions = Positions::default();
+        for peer in 2..10 {
+            positions.handled(position(peer, 1));
+        }
+        positions.handled(position(4, 2));
+        assert_eq!(positions.latest(2), [position(4, 2), position(9, 1)]);
+    }
+}

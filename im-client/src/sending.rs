@@ -1,0 +1,101 @@
+//! A message on its way: a handle that can be awaited, and how it can end.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use im_common::code::Code;
+use im_common::id::MessageId;
+use im_common::message::Receipt;
+
+/// Why the cluster refused a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// A code of the table.
+    pub code: Code,
+    /// For a person.
+    pub reason: String,
+}
+
+/// Why a send did not end with a receipt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The message is not stored, and sending it again as it is would not help.
+    #[error("message refused: {}", .0.reason)]
+    Refused(Refusal),
+    /// No answer before the deadline: it may or may not be stored. Sending it again under the same
+    /// id ([`Sending::id`], [`Client::send_as`](crate::Client::send_as)) is safe: it is stored once.
+    #[error("no answer in time: the message may or may not be stored")]
+    Unknown,
+    /// The client was closed, or the cluster refuses it, before there was an answer.
+    #[error("the client is closed")]
+    Closed,
+}
+
+impl SendError {
+    /// The code of the table, when the cluster gave one.
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
+    /// Whether sending again under the same id may succeed.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unknown)
+    }
+}
+
+type Outcome = Pin<Box<dyn Future<Output = Result<Receipt, SendError>> + Send + Sync>>;
+
+/// A message on its way. Await it to learn how it ends.
+///
+/// Dropping it does not cancel the message, with one exception: when 10,000 sends have no answer
+/// yet, a further one waits for room in here, and only while it is awaited. Awaiting it through
+/// `&mut` is cancel-safe.
+#[must_use = "a send that is not awaited may fail unnoticed"]
+pub struct Sending {
+    id: MessageId,
+    outcome: Outcome,
+}
+
+impl Sending {
+    pub(crate) fn new(
+        id: MessageId,
+        outcome: impl Future<Output = Result<Receipt, SendError>> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            id,
+            outcome: Box::pin(outcome),
+        }
+    }
+
+    /// A send that ends before it began.
+    pub(crate) fn refused(id: MessageId, code: Code) -> Self {
+        let reason = code.meaning().to_owned();
+        let refusal = Refusal { code, reason };
+        Self::new(id, std::future::ready(Err(SendError::Refused(refusal))))
+    }
+
+    /// The message's id, the same however often it is sent again.
+    pub const fn id(&self) -> MessageId {
+        self.id
+    }
+}
+
+impl Future for Sending {
+    type Output = Result<Receipt, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.outcome.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Sending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sending").field(&self.id).finish()
+    }
+}

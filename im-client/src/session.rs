@@ -1,0 +1,317 @@
+//! Keeps one device attached: log in, connect, serve, back off, and round again.
+
+mod next_step;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use im_common::backoff::{Backoff, random_fraction};
+use im_common::code::Code;
+use im_common::frame::PROTOCOL_VERSION;
+use im_common::wire::Hello;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::connection::{self, Closure, Connection, End, OpenError, Traffic};
+use crate::error::Error;
+use crate::handler::Event;
+use crate::inbox::Inbox;
+use crate::login::Login;
+use crate::outbox::SharedOutbox;
+use crate::state::ConnectionState;
+use next_step::{AfterClose, after_close};
+
+/// A live server takes a connection within a round trip; another one is tried after this.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// A server that restarts at once is found again at once.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+/// Users are back a few seconds after an outage ends, spread so that they do not come together.
+const RETRY_LONGEST: Duration = Duration::from_secs(5);
+/// A connection that lasted less counts as one more failure.
+const STEADY_AFTER: Duration = Duration::from_secs(2);
+/// No server can make a client wait longer.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// How long closing waits for the handler, so that what it has just handled is acked.
+const HANDLER_ENDS_WITHIN: Duration = Duration::from_secs(1);
+
+type Link = Connection<TcpStream>;
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    Closed,
+    Refused(Code),
+}
+
+/// Why there is no connection right now.
+#[derive(Debug, Default)]
+struct Cause {
+    code: Option<Code>,
+    reason: String,
+    retry_after: Duration,
+}
+
+impl Cause {
+    fn new(reason: String) -> Self {
+        Self {
+            reason,
+            ..Self::default()
+        }
+    }
+}
+
+/// The task behind a client.
+pub(crate) struct Session {
+    login: Login,
+    traffic: Traffic,
+    state: watch::Sender<ConnectionState>,
+    dispatch: Option<JoinHandle<()>>,
+    backoff: Backoff,
+    cause: Cause,
+}
+
+impl Session {
+    pub(crate) fn new(
+        login: Login,
+        traffic: Traffic,
+        state: watch::Sender<ConnectionState>,
+        dispatch: Option<JoinHandle<()>>,
+    ) -> Self {
+        Self {
+            login,
+            traffic,
+            state,
+            dispatch,
+            backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
+            cause: Cause::default(),
+        }
+    }
+
+    /// Runs until the client closes or the cluster refuses it for good.
+    pub(crate) async fn run(mut self) {
+        let outbox = CloseOnDrop(Arc::clone(&self.traffic.outbox));
+        let over = tokio::select! {
+            over = self.stay_attached() => over,
+            () = outbox.0.watch_deadlines() => return,
+        };
+        drop(outbox);
+        self.publish(match over {
+            Over::Closed => ConnectionState::Closed,
+            Over::Refused(code) => ConnectionState::Refused(code),
+        });
+        // Lets the handler hear the last event before its task ends with this one.
+        if let Over::Refused(code) = over {
+            tracing::warn!(%code, "the cluster refuses this client");
+        }
+    }
+
+    async fn stay_attached(&mut self) -> Over {
+        let mut link = match self.attach().await {
+            Ok(link) => link,
+            Err(over) => return over,
+        };
+        loop {
+            let attached_at = Instant::now();
+            let server = link.server().clone();
+            self.publish(ConnectionState::Attached { server });
+            let end = link.serve(&mut self.traffic).await;
+            if attached_at.elapsed() >= STEADY_AFTER {
+                self.backoff.reset();
+            }
+            let next = match end {
+                End::Closing => {
+                    self.finish(link).await;
+                    return Over::Closed;
+                }
+                End::GoAway(candidates) => Ok(self.switch(link, &candidates).await),
+                End::Lost(reason) => {
+                    tracing::info!(reason, "connection lost");
+                    self.cause = Cause::new(reason);
+                    self.come_back().await
+                }
+                End::Closed(closure) => match self.react(&closure) {
+                    Ok(()) => self.come_back().await,
+                    Err(over) => Err(over),
+                },
+            };
+            link = match next {
+                Ok(link) => link,
+                Err(over) => return over,
+            };
+        }
+    }
+
+    /// After the end of a connection: the other servers first.
+    async fn come_back(&mut self) -> Result<Link, Over> {
+        self.login.put_first_last();
+        self.attach().await
+    }
+
+    /// Connects to a candidate while the old connection still stands; stays where it is when none
+    /// of them answers.
+    async fn switch(&mut self, link: Link, candidates: &[String]) -> Link {
+        for candidate in candidates {
+            match self.dial(candidate).await {
+                Ok(new) => {
+                    self.login.put_first(candidate);
+                    link.finish(None).await;
+                    self.traffic.attach();
+                    return new;
+                }
+                Err(error) => tracing::debug!(candidate, ?error, "candidate does not take over"),
+            }
+        }
+        link
+    }
+
+    /// Tries until there is a connection, or until there is no point any more.
+    async fn attach(&mut self) -> Result<Link, Over> {
+        let closing = self.traffic.closing.clone();
+        tokio::select! {
+            biased;
+            () = closing.cancelled() => Err(Over::Closed),
+            attached = self.attach_patiently() => attached,
+        }
+    }
+
+    /// The known servers once, then over and over: fresh ticket, its servers, a pause.
+    async fn attach_patiently(&mut self) -> Result<Link, Over> {
+        self.publish(ConnectionState::Connecting);
+        if self.login.is_fresh()
+            && let Some(link) = self.try_servers().await?
+        {
+            return Ok(link);
+        }
+        loop {
+            if let Err(error) = self.login.renew().await {
+                self.blame(&error)?;
+            }
+            if self.login.is_fresh()
+                && let Some(link) = self.try_servers().await?
+            {
+                return Ok(link);
+            }
+            self.pause().await;
+            self.publish(ConnectionState::Connecting);
+        }
+    }
+
+    async fn try_servers(&mut self) -> Result<Option<Link>, Over> {
+        let servers = self.login.servers();
+        if servers.is_empty() {
+            self.cause = Cause::new(Code::NO_SERVER.meaning().to_owned());
+            self.cause.code = Some(Code::NO_SERVER);
+        }
+        for server in servers {
+            match self.dial(&server).await {
+                Ok(link) => {
+                    self.login.put_first(&server);
+                    self.cause = Cause::default();
+                    self.traffic.attach();
+                    return Ok(Some(link));
+                }
+                Err(OpenError::Lost(reason)) => {
+                    self.cause = Cause::new(format!("cannot connect to {server}: {reason}"));
+                }
+                Err(OpenError::Closed(closure)) => self.react(&closure)?,
+            }
+            if !self.login.is_fresh() {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    async fn dial(&mut self, server: &str) -> Result<Link, OpenError> {
+        let lost = |reason: &str| OpenError::Lost(reason.to_owned());
+        let stream = timeout(CONNECT_WITHIN, TcpStream::connect(server))
+            .await
+            .map_err(|_| lost("no answer in time"))?
+            .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+            .map_err(|error| lost(&error.to_string()))?;
+        let (ticket, attempt) = self.login.next_attempt();
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            ticket,
+            device: self.login.device().to_string(),
+            attempt,
+            positions: self
+                .traffic
+                .inbox
+                .as_ref()
+                .map_or_else(Vec::new, Inbox::hello_positions),
+        };
+        connection::open(stream, hello).await
+    }
+
+    /// Does what a close code asks for.
+    fn react(&mut self, closure: &Closure) -> Result<(), Over> {
+        tracing::info!(code = %closure.code, reason = closure.reason, "the server closed");
+        self.cause = Cause {
+            code: Some(closure.code),
+            reason: closure.reason.clone(),
+            retry_after: closure.retry_after.min(RETRY_AFTER_MAX),
+        };
+        match after_close(closure.code) {
+            AfterClose::Reconnect => {}
+            AfterClose::NewTicket => self.login.spoil(),
+            AfterClose::GiveUp => return Err(Over::Refused(closure.code)),
+        }
+        Ok(())
+    }
+
+    /// Notes why the route gave no ticket; over if it never will.
+    fn blame(&mut self, error: &Error) -> Result<(), Over> {
+        tracing::debug!(%error, "no ticket");
+        match error.code() {
+            Some(code) if error.is_final() => Err(Over::Refused(code)),
+            code => {
+                self.cause = Cause::new(error.to_string());
+                self.cause.code = code;
+                Ok(())
+            }
+        }
+    }
+
+    async fn pause(&mut self) {
+        let retry_after = std::mem::take(&mut self.cause.retry_after);
+        let delay = self.backoff.next(random_fraction()).max(retry_after);
+        self.publish(ConnectionState::BackingOff {
+            delay,
+            code: self.cause.code,
+            reason: self.cause.reason.clone(),
+        });
+        sleep(delay).await;
+    }
+
+    async fn finish(&mut self, link: Link) {
+        if let Some(dispatch) = &mut self.dispatch
+            && timeout(HANDLER_ENDS_WITHIN, dispatch).await.is_err()
+        {
+            tracing::debug!("closing while the handler still runs");
+        }
+        link.finish(self.traffic.inbox.as_ref()).await;
+    }
+
+    fn publish(&self, state: ConnectionState) {
+        let modified = self.state.send_if_modified(|current| {
+            let differs = *current != state;
+            current.clone_from(&state);
+            differs
+        });
+        if modified {
+            self.traffic.events.report(Event::StateChanged(state));
+        }
+    }
+}
+
+/// However the session ends, nobody waits for an answer that cannot come.
+struct CloseOnDrop(Arc<SharedOutbox>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,270 @@
+//! Brings the messages of each conversation into order: no gaps, no duplicates. Pure.
+//!
+//! Everything that arrives, pushed or paged, own or foreign, passes through here and comes out as
+//! steps for the handler's queue. What the queue has no room for is left to the log.
+
+mod log;
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Duration;
+
+use im_common::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
+use im_common::message::{Head, Page, Position, StoredMessage};
+use tokio::time::Instant;
+
+use log::Log;
+
+/// A push that overtook another one is seldom later than this; beyond it, one was lost.
+const GAP_PATIENCE: Duration = Duration::from_millis(50);
+
+/// What comes out, in this order, for the handler's queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A message to handle.
+    Message(StoredMessage),
+    /// A message of this device: nothing to handle, but the position moves on.
+    Own(Position),
+    /// The log began anew.
+    Reset(ConversationId),
+}
+
+/// Where this client is in every conversation it has heard of.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    user: UserId,
+    device: DeviceId,
+    logs: HashMap<ConversationId, Log>,
+    /// Logs to ask for, first come, first served.
+    due: VecDeque<ConversationId>,
+    /// Logs that become due unless they are level by then.
+    later: BTreeSet<(Instant, ConversationId)>,
+    /// Before the first heads of a connection an unknown conversation may be an old one, so the
+    /// newest sequence heard of it is only remembered.
+    heard: Option<HashMap<ConversationId, (LogEpoch, Sequence)>>,
+}
+
+impl Timeline {
+    pub(crate) fn new(user: UserId, device: DeviceId) -> Self {
+        Self {
+            user,
+            device,
+            logs: HashMap::new(),
+            due: VecDeque::new(),
+            later: BTreeSet::new(),
+            heard: Some(HashMap::new()),
+        }
+    }
+
+    /// A new connection begins: its heads say anew which conversations there are.
+    pub(crate) fn attach(&mut self) {
+        self.heard = Some(HashMap::new());
+    }
+
+    /// Whether the first heads of this connection are still to come.
+    pub(crate) const fn awaits_heads(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// Takes in how far the logs are. A conversation missing in the first heads of a connection
+    /// had no log then.
+    pub(crate) fn heads(&mut self, heads: Vec<Head>, now: Instant) {
+        for head in heads {
+            let newest = head.newest;
+            let log = self.log(&newest.conversation, newest.epoch);
+            if log.epoch == newest.epoch {
+                log.skip_to(head.handled);
+            }
+            self.note(&newest, now);
+        }
+        for (conversation, (epoch, sequence)) in self.heard.take().unwrap_or_default() {
+            let newest = Position {
+                conversation,
+                epoch,
+                sequence,
+            };
+            self.note(&newest, now);
+        }
+    }
+
+    /// Takes in a pushed message.
+    pub(crate) fn deliver(
+        &mut self,
+        message: StoredMessage,
+        room: usize,
+        now: Instant,
+    ) -> Vec<Step> {
+        let position = Position {
+            conversation: message.conversation.clone(),
+            epoch: message.epoch,
+            sequence: message.sequence,
+        };
+        let step = self.step(message);
+        self.admit(position, step, room, now)
+    }
+
+    /// Takes in where a message of this client was stored.
+    pub(crate) fn accepted(&mut self, position: Position, room: usize, now: Instant) -> Vec<Step> {
+        let step = Step::Own(position.clone());
+        self.admit(position, step, room, now)
+    }
+
+    /// Takes in the answer to a sync. Returns the steps, and whether it brought the log on.
+    pub(crate) fn page(&mut self, page: Page, room: usize) -> (Vec<Step>, bool) {
+        let steps: Vec<_> = page
+            .messages
+            .into_iter()
+            .map(|message| (message.sequence, self.step(message)))
+            .collect();
+        let Some(log) = self.logs.get_mut(&page.conversation) else {
+            return (Vec::new(), false);
+        };
+        let before = (log.epoch, log.position);
+        let mut out = Vec::new();
+        if log.epoch != page.epoch {
+            if room == 0 {
+                self.make_due(&page.conversation);
+                return (out, true);
+            }
+            if log.begin_anew(page.epoch) {
+                out.push(Step::Reset(page.conversation.clone()));
+            }
+        }
+        log.is_doubtful = false;
+        log.head = log.head.max(page.head);
+        for (sequence, step) in steps {
+            log.hold(sequence, step);
+            log.place(room, &mut out);
+        }
+        let progressed = before != (log.epoch, log.position) || log.is_level();
+        if progressed && !log.is_level() {
+            self.make_due(&page.conversation);
+        }
+        (out, progressed)
+    }
+
+    /// Asks for a log again at that time.
+    pub(crate) fn retry(&mut self, conversation: &ConversationId, at: Instant) {
+        if let Some(log) = self.logs.get_mut(conversation)
+            && !log.is_due
+            && !log.is_later
+        {
+            log.is_later = true;
+            self.later.insert((at, conversation.clone()));
+        }
+    }
+
+    /// The position means nothing any more: the next page tells the log's epoch.
+    pub(crate) fn doubt(&mut self, conversation: &ConversationId) {
+        if let Some(log) = self.logs.get_mut(conversation) {
+            log.is_doubtful = true;
+            self.make_due(conversation);
+        }
+    }
+
+    /// Returns steps that had no room before, and the next position to sync from, if any.
+    pub(crate) fn next_sync(&mut self, room: usize) -> (Vec<Step>, Option<Position>) {
+        let mut out = Vec::new();
+        while let Some(conversation) = self.due.pop_front() {
+            let Some(log) = self.logs.get_mut(&conversation) else {
+                continue;
+            };
+            log.is_due = false;
+            log.place(room, &mut out);
+            if !log.is_level() {
+                let position = Position {
+                    conversation,
+                    epoch: log.epoch,
+                    sequence: log.position,
+                };
+                return (out, Some(position));
+            }
+        }
+        (out, None)
+    }
+
+    /// When [`Timeline::wake`] has something to do.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        self.later.first().map(|(at, _)| *at)
+    }
+
+    /// Makes the logs due whose time has come and that are still behind.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        while self.wake_at().is_some_and(|at| at <= now) {
+            let Some((_, conversation)) = self.later.pop_first() else {
+                return;
+            };
+            if let Some(log) = self.logs.get_mut(&conversation) {
+                log.is_later = false;
+                if !log.is_level() {
+                    self.make_due(&conversation);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, position: Position, step: Step, room: usize, now: Instant) -> Vec<Step> {
+        let mut out = Vec::new();
+        if let Some(heard) = &mut self.heard
+            && !self.logs.contains_key(&position.conversation)
+        {
+            let newest = (position.epoch, position.sequence);
+            let known = heard.entry(position.conversation).or_insert(newest);
+            if known.0 != newest.0 || known.1 < newest.1 {
+                *known = newest;
+            }
+            return out;
+        }
+        let log = self.log(&position.conversation, position.epoch);
+        if log.epoch == position.epoch {
+            log.hold(position.sequence, step);
+            log.place(room, &mut out);
+        }
+        self.note(&position, now);
+        out
+    }
+
+    /// Notes that the log holds a message there, and sees to it that it is fetched.
+    fn note(&mut self, newest: &Position, now: Instant) {
+        let log = self.log(&newest.conversation, newest.epoch);
+        if log.epoch != newest.epoch {
+            log.is_doubtful = true;
+        } else {
+            log.head = log.head.max(newest.sequence);
+        }
+        if log.is_level() {
+            return;
+        }
+        if log.may_close_by_itself() {
+            self.retry(&newest.conversation, now + GAP_PATIENCE);
+        } else {
+            self.make_due(&newest.conversation);
+        }
+    }
+
+    /// The log of a conversation; an unknown one is taken as unread.
+    fn log(&mut self, conversation: &ConversationId, epoch: LogEpoch) -> &mut Log {
+        self.logs
+            .entry(conversation.clone())
+            .or_insert_with(|| Log::unread(epoch))
+    }
+
+    fn make_due(&mut self, conversation: &ConversationId) {
+        if let Some(log) = self.logs.get_mut(conversation)
+            && !log.is_due
+        {
+            log.is_due = true;
+            self.due.push_back(conversation.clone());
+        }
+    }
+
+    fn step(&self, message: StoredMessage) -> Step {
+        if message.sender.user == self.user && message.sender.device == self.device {
+            return Step::Own(Position {
+                conversation: message.conversation,
+                epoch: message.epoch,
+                sequence: message.sequence,
+            });
+        }
+        Step::Message(message)
+    }
+}
