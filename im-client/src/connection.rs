@@ -3,6 +3,8 @@
 //! Owns the socket and nothing that outlives it: outbox and inbox are lent by the session.
 
 mod handshake;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

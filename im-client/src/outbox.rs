@@ -4,6 +4,8 @@
 //! higher round, so that the order of one sender survives.
 
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;

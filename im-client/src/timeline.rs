@@ -4,6 +4,8 @@
 //! steps for the handler's queue. What the queue has no room for is left to the log.
 
 mod log;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;

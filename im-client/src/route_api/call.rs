@@ -196,3 +196,6 @@ async fn refusal(response: Response) -> Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
