@@ -16,7 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::ClientBuilder;
 use crate::connection::Traffic;
 use crate::convert;
-use crate::dispatch::{Dispatch, EventSender, QUEUE_EVENTS_MAX, QUEUE_STEPS_MAX};
+use crate::dispatch::{
+    Dispatch, EventSender, QUEUE_EVENTS_MAX, QUEUE_STEPS_MAX, is_inside_handler,
+};
 use crate::error::{Error, ErrorKind};
 use crate::handler::MessageHandler;
 use crate::inbox::Inbox;
@@ -154,7 +156,8 @@ impl Client {
             .collect()
     }
 
-    /// Waits until every send so far has ended, one way or the other. Cancel-safe.
+    /// Waits until every send so far has ended, one way or the other; those that still wait for
+    /// room inside of their handle do not count. Cancel-safe.
     pub async fn flush(&self) {
         self.handle.outbox.flush().await;
     }
@@ -163,11 +166,14 @@ impl Client {
     /// what waits for it comes again next time. Sends without an answer end as
     /// [`SendError::Closed`](crate::SendError::Closed): [`Client::flush`] first to let them end.
     ///
-    /// Waits up to a second for a handler call that is under way; cancelling the wait does not
-    /// keep the client open.
+    /// Waits up to a second for a handler call that is under way; inside the handler it returns
+    /// at once, so that the message being handled is acked too. Cancelling the wait does not keep
+    /// the client open.
     pub async fn close(&self) {
         self.handle.tasks.cancel();
-        self.ended().await;
+        if !is_inside_handler(&self.handle) {
+            self.ended().await;
+        }
     }
 
     /// Closes as [`Client::close`] does, then ends the login at the route: the device cannot come

@@ -20,6 +20,19 @@ pub(crate) const QUEUE_STEPS_MAX: usize = 256;
 /// Events are rare and small. Beyond it they are dropped: the state can be read at any time.
 pub(crate) const QUEUE_EVENTS_MAX: usize = 64;
 
+tokio::task_local! {
+    /// Whose handler is being called.
+    static CALLER: Weak<Handle>;
+}
+
+/// Whether this is called from inside the handler of that very client, which then cannot wait for
+/// the client to end.
+pub(crate) fn is_inside_handler(handle: &Arc<Handle>) -> bool {
+    CALLER
+        .try_with(|caller| caller.as_ptr() == Arc::as_ptr(handle))
+        .unwrap_or(false)
+}
+
 /// Where the session reports events; a handler that is far behind misses some.
 #[derive(Debug, Clone)]
 pub(crate) struct EventSender(Option<mpsc::Sender<Event>>);
@@ -79,7 +92,7 @@ impl Dispatch {
         let message = Message::from(stored);
         let position = message.position();
         let call = async { self.handler.on_message(&client, message).await };
-        if panicked(call).await {
+        if self.panicked(call).await {
             self.report(Event::HandlerPanicked).await;
         }
         self.positions.handled(position);
@@ -87,12 +100,13 @@ impl Dispatch {
 
     async fn report(&self, event: Event) {
         let call = async { self.handler.on_event(event).await };
-        if panicked(call).await {
+        if self.panicked(call).await {
             tracing::warn!("the handler panicked in on_event");
         }
     }
-}
 
-async fn panicked(call: impl Future<Output = ()>) -> bool {
-    AssertUnwindSafe(call).catch_unwind().await.is_err()
+    async fn panicked(&self, call: impl Future<Output = ()>) -> bool {
+        let call = CALLER.scope(self.client.clone(), call);
+        AssertUnwindSafe(call).catch_unwind().await.is_err()
+    }
 }

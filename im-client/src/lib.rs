@@ -51,11 +51,11 @@
 //! trait to be told of [`Event`]s as well; an async closure over [`Message`] will do otherwise.
 //!
 //! ```
-//! use im_client::{Client, Event, Message, MessageHandler};
+//! use im_client::{Client, Event, Message, MessageHandler, async_trait};
 //!
 //! struct Printer;
 //!
-//! #[async_trait::async_trait]
+//! #[async_trait]
 //! impl MessageHandler for Printer {
 //!     async fn on_message(&self, _client: &Client, message: Message) {
 //!         println!("{}: {:?}", message.sender_name, message.text);
@@ -92,6 +92,7 @@ mod session;
 mod state;
 mod timeline;
 
+pub use async_trait::async_trait;
 pub use client::{Client, register};
 pub use config::ClientBuilder;
 pub use error::{Error, ErrorKind};
@@ -105,3 +106,28 @@ pub use im_common::name::{InvalidName, UserName};
 pub use message::{Message, OnlinePage, User};
 pub use sending::{Refusal, SendError, Sending};
 pub use state::ConnectionState;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn crosses_threads<T: Send + Sync>() {}
+
+    #[test]
+    fn everything_may_cross_threads() {
+        crosses_threads::<Client>();
+        crosses_threads::<ClientBuilder>();
+        crosses_threads::<Error>();
+        crosses_threads::<Event>();
+        crosses_threads::<Message>();
+        crosses_threads::<Sending>();
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let builder = Client::builder().user("alice").password("hunter22");
+        let printed = format!("{builder:?}");
+        assert!(printed.contains("alice"), "{printed}");
+        assert!(!printed.contains("hunter22"), "{printed}");
+    }
+}

@@ -113,6 +113,8 @@ impl Login {
         match self.route.ticket(&self.token.text()).await {
             Ok(answer) => self.take_ticket(answer),
             Err(error) if error.code() == Some(Code::UNAUTHENTICATED) => {
+                // The new login ends the old ticket, also when the answer gets lost.
+                self.spoil();
                 let answer = self.route.login(&request(&self.credentials)).await?;
                 self.take(answer)
             }

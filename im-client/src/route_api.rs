@@ -2,6 +2,8 @@
 
 mod call;
 
+use std::time::Duration;
+
 use im_common::api::{
     HistoryResponse, LoginRequest, LoginResponse, OnlineResponse, RegisterRequest, TicketResponse,
     User,
@@ -11,6 +13,9 @@ use reqwest::Method;
 
 use crate::error::Error;
 use call::{Call, Routes};
+
+/// Issuing a ticket takes a route one look-up, and a user who is cut off waits for it.
+const TICKET_WITHIN: Duration = Duration::from_secs(2);
 
 /// Talks to whichever route answers; clones share what they learn.
 #[derive(Debug, Clone)]
@@ -38,7 +43,7 @@ impl RouteApi {
 
     pub(crate) async fn ticket(&self, token: &str) -> Result<TicketResponse, Error> {
         let call = Call::new(Method::POST, &["v1", "ticket"]).token(token);
-        self.routes.answer(&call).await
+        self.routes.answer(&call.within(TICKET_WITHIN)).await
     }
 
     pub(crate) async fn logout(&self, token: &str) -> Result<(), Error> {

@@ -1,6 +1,8 @@
 //! Keeps one device attached: log in, connect, serve, back off, and round again.
 
 mod next_step;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +72,9 @@ pub(crate) struct Session {
     dispatch: Option<JoinHandle<()>>,
     backoff: Backoff,
     cause: Cause,
+    /// Whether the last connection ended soon after it began: then even the first attempt waits,
+    /// lest a client whose every connection fails connects without end.
+    is_flapping: bool,
 }
 
 impl Session {
@@ -86,6 +91,7 @@ impl Session {
             dispatch,
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
             cause: Cause::default(),
+            is_flapping: false,
         }
     }
 
@@ -117,7 +123,8 @@ impl Session {
             let server = link.server().clone();
             self.publish(ConnectionState::Attached { server });
             let end = link.serve(&mut self.traffic).await;
-            if attached_at.elapsed() >= STEADY_AFTER {
+            self.is_flapping = attached_at.elapsed() < STEADY_AFTER;
+            if !self.is_flapping {
                 self.backoff.reset();
             }
             let next = match end {
@@ -178,6 +185,9 @@ impl Session {
 
     /// The known servers once, then over and over: fresh ticket, its servers, a pause.
     async fn attach_patiently(&mut self) -> Result<Link, Over> {
+        if self.is_flapping {
+            self.pause().await;
+        }
         self.publish(ConnectionState::Connecting);
         if self.login.is_fresh()
             && let Some(link) = self.try_servers().await?

@@ -17,6 +17,8 @@ use crate::error::{Error, ErrorKind};
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// Covers a password check that waits for its turn behind many others.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Calls come in bursts; between them a crowd of clients should hold no connections to the routes.
+const IDLE_FOR: Duration = Duration::from_secs(5);
 
 /// What to ask.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub(super) struct Call<'a> {
     query: Vec<(&'static str, String)>,
     body: Option<serde_json::Value>,
     is_repeatable: bool,
+    within: Duration,
 }
 
 impl<'a> Call<'a> {
@@ -38,7 +41,13 @@ impl<'a> Call<'a> {
             query: Vec::new(),
             body: None,
             is_repeatable: true,
+            within: ANSWER_WITHIN,
         }
+    }
+
+    /// Another route is asked when this one has not answered by then.
+    pub(super) fn within(self, within: Duration) -> Self {
+        Self { within, ..self }
     }
 
     /// Another route is asked only if this one cannot have got the call.
@@ -88,7 +97,7 @@ impl Routes {
         let http = reqwest::Client::builder()
             .no_proxy()
             .connect_timeout(CONNECT_WITHIN)
-            .timeout(ANSWER_WITHIN)
+            .pool_idle_timeout(IDLE_FOR)
             .build()
             .map_err(|error| Error::invalid("cannot set up HTTP").because(error))?;
         Ok(Self {
@@ -140,7 +149,8 @@ impl Routes {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(call.path);
         }
-        let mut request = self.http.request(call.method.clone(), url);
+        let request = self.http.request(call.method.clone(), url);
+        let mut request = request.timeout(call.within);
         if !call.query.is_empty() {
             request = request.query(&call.query);
         }

@@ -278,10 +278,10 @@ impl World {
         }
     }
 
-    fn play(&mut self, act: Act) {
-        match act {
+    fn play(&mut self, act: &Act) {
+        match *act {
             Act::Append { is_own, is_pushed } => self.append(is_own, is_pushed),
-            Act::Push(index) if !self.log.is_empty() => {
+            Act::Push(ref index) if !self.log.is_empty() => {
                 let message = index.get(&self.log).clone();
                 let steps = self.timeline.deliver(message, self.room, self.now);
                 self.got.extend(steps);
@@ -355,13 +355,13 @@ proptest! {
     fn whatever_happens_each_message_is_handled_once_and_in_order(acts in acts()) {
         let mut world = World::new();
         for act in acts {
-            world.play(act);
+            world.play(&act);
         }
         world.room = ROOMY;
         world.reattach(0);
         for _ in 0..world.log.len() + 3 {
-            world.play(Act::Wait);
-            world.play(Act::Sync { is_lost: false });
+            world.play(&Act::Wait);
+            world.play(&Act::Sync { is_lost: false });
         }
         let expected: Vec<u64> = (1..=world.log.len() as u64).collect();
         prop_assert_eq!(sequences(&world.got), expected);
