@@ -73,6 +73,8 @@
 //! stands. It gives up only when the cluster refuses it for good, such as after a newer login on
 //! the same device.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod config;
 mod connection;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The terminal client `im`; everything is in [`im_client::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    im_client::cli::main()
+}

@@ -1,0 +1,31 @@
+//! One file for each thing that `im` does.
+
+pub(super) mod chat;
+pub(super) mod online;
+pub(super) mod register;
+pub(super) mod send;
+pub(super) mod tail;
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::failure::Failure;
+use super::login::Login;
+use super::signals::until_signal;
+use crate::Client;
+
+/// How long the end of a program waits for the cluster to take note of it.
+const CLOSE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Connects without reading messages: those wait for the chat and for `tail`.
+async fn connect(login: &Login<'_>) -> Result<Client, Failure> {
+    until_signal(async { Ok(login.builder().connect().await?) }).await
+}
+
+/// Ends a client in good order, unless that takes too long.
+async fn close(client: &Client) {
+    if timeout(CLOSE_WITHIN, client.close()).await.is_err() {
+        tracing::debug!("left before the cluster took note");
+    }
+}

@@ -1,0 +1,29 @@
+//! `im`: the chat prompt, and creating an account on the way.
+
+use im_common::code::Code;
+
+use crate::cli::args::Account;
+use crate::cli::chat::{ChatError, ChatOptions, chat};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::login::Login;
+use crate::cli::signals::until_signal;
+
+/// Chats until the user leaves.
+pub(in crate::cli) async fn run(account: &Account) -> Result<Exit, Failure> {
+    let login = until_signal(Login::gather(account, "")).await?;
+    loop {
+        let options = ChatOptions {
+            builder: login.builder(),
+            greeting: Vec::new(),
+        };
+        match chat(options).await {
+            Ok(exit) => return Ok(exit),
+            Err(ChatError::Terminal(error)) => return Err(error.into()),
+            Err(ChatError::Client(error)) if error.code() == Some(Code::WRONG_PASSWORD) => {
+                until_signal(login.offer_account(error.into())).await?;
+            }
+            Err(ChatError::Client(error)) => return Err(error.into()),
+        }
+    }
+}

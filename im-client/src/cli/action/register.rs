@@ -1,0 +1,27 @@
+//! `im register`: creates an account.
+
+use crate::cli::args::Account;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::render::json;
+use crate::cli::screen::Screen;
+use crate::cli::signals::until_signal;
+use crate::cli::{login, password};
+
+/// Creates the account and says its id.
+pub(in crate::cli) async fn run(account: &Account, json: bool) -> Result<Exit, Failure> {
+    let user = account.user()?;
+    let password = match &account.password_file {
+        Some(file) => password::from_file(file)?,
+        None if account.no_input => return Err(login::no_password()),
+        None => until_signal(password::ask_new(user.as_str())).await?,
+    };
+    let id = until_signal(async { Ok(login::register(account, &user, &password).await?) }).await?;
+    let line = match json {
+        true => json::user(id, user.as_str()),
+        false => format!("registered {user} with id {id}\n"),
+    };
+    // The account exists, whether or not anybody reads about it.
+    let _ = Screen::plain()?.print(line).await;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,158 @@
+//! Sends that are not answered yet.
+
+use std::future::pending;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::FuturesUnordered;
+use im_common::id::MessageId;
+use im_common::message::{Receipt, Recipient};
+use tokio::time::{Instant, sleep_until};
+
+use super::render::excerpt;
+use crate::{SendError, Sending};
+
+/// Twice what a server takes at once: the next ones are ready when it answers, and a person never
+/// gets there.
+const WAITING_MAX: usize = 64;
+/// Longer than an answer takes from the other side of the world; sooner would alarm for nothing.
+const LATE_AFTER: Duration = Duration::from_secs(3);
+
+/// What became of the sends.
+pub(super) enum News {
+    /// One has ended.
+    Answered(Answered),
+    /// Answers have been missing for a while; said once.
+    Late,
+}
+
+/// How a send ended.
+pub(super) struct Answered {
+    /// Which one, for its writer.
+    pub(super) what: String,
+    /// How.
+    pub(super) result: Result<Receipt, SendError>,
+    id: MessageId,
+}
+
+/// The sends of one chat.
+#[derive(Default)]
+pub(super) struct Outgoing {
+    answers: FuturesUnordered<BoxFuture<'static, Answered>>,
+    /// In the order of sending, for telling what is missing.
+    waiting: Vec<(MessageId, String)>,
+    /// When to say that the oldest takes long.
+    late_at: Option<Instant>,
+    is_late: bool,
+}
+
+impl Outgoing {
+    /// Whether another one may be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING_MAX
+    }
+
+    /// How many wait for an answer.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// What waits for an answer, oldest first.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &str> {
+        self.waiting.iter().map(|(_, what)| what.as_str())
+    }
+
+    /// Follows a send.
+    pub(super) fn add(&mut self, sending: Sending, to: &Recipient, text: &str) {
+        let id = sending.id();
+        let what = format!("{} to {to}", excerpt(text));
+        if self.waiting.is_empty() {
+            self.late_at = Some(Instant::now() + LATE_AFTER);
+        }
+        self.waiting.push((id, what.clone()));
+        let answer = sending.map(move |result| Answered { what, result, id });
+        self.answers.push(answer.boxed());
+    }
+
+    /// Resolves at the next news; never when nothing is under way. Cancel-safe.
+    pub(super) async fn next(&mut self) -> News {
+        let Some(late_at) = self.late_at else {
+            return self.answer().await;
+        };
+        tokio::select! {
+            biased;
+            answered = self.answer() => return answered,
+            () = sleep_until(late_at) => {}
+        }
+        self.late_at = None;
+        self.is_late = true;
+        News::Late
+    }
+
+    async fn answer(&mut self) -> News {
+        let Some(answered) = self.answers.next().await else {
+            return pending().await;
+        };
+        self.waiting.retain(|(id, _)| *id != answered.id);
+        if self.waiting.is_empty() {
+            self.late_at = None;
+        }
+        News::Answered(answered)
+    }
+
+    /// Whether everything is answered after it was said that it takes long. True once.
+    pub(super) fn has_caught_up(&mut self) -> bool {
+        self.waiting.is_empty() && std::mem::take(&mut self.is_late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sending(
+        outcome: impl Future<Output = Result<Receipt, SendError>> + Send + Sync + 'static,
+    ) -> Sending {
+        Sending::new(MessageId::fresh(), outcome)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_answer_is_noticed_once() {
+        let mut outgoing = Outgoing::default();
+        let (answer, answered) = tokio::sync::oneshot::channel::<()>();
+        let outcome = async {
+            answered
+                .await
+                .map_or(Err(SendError::Unknown), |()| Err(SendError::Closed))
+        };
+        outgoing.add(sending(outcome), &Recipient::Lobby, "first");
+        outgoing.add(sending(pending()), &Recipient::Lobby, "second");
+        let begun = Instant::now();
+        assert!(matches!(outgoing.next().await, News::Late));
+        assert_eq!(begun.elapsed(), LATE_AFTER);
+        assert!(outgoing.next().now_or_never().is_none());
+        answer.send(()).unwrap();
+        let News::Answered(first) = outgoing.next().await else {
+            panic!("late twice");
+        };
+        assert_eq!(first.what, "\"first\" to lobby");
+        assert_eq!(
+            outgoing.unanswered().collect::<Vec<_>>(),
+            ["\"second\" to lobby"]
+        );
+        assert!(!outgoing.has_caught_up());
+    }
+
+    #[tokio::test]
+    async fn the_number_of_sends_under_way_is_bounded() {
+        let mut outgoing = Outgoing::default();
+        while outgoing.has_room() {
+            let refused = std::future::ready(Err(SendError::Unknown));
+            outgoing.add(sending(refused), &Recipient::Lobby, "x");
+        }
+        assert_eq!(outgoing.len(), WAITING_MAX);
+        outgoing.next().await;
+        assert!(outgoing.has_room());
+    }
+}

@@ -1,0 +1,168 @@
+use im_common::id::{DeviceId, LogEpoch, MessageId, Sequence};
+use im_common::name::UserName;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What people send who want to own the reader's terminal.
+const HOSTILE: &[&str] = &[
+    "\u{1b}]52;c;cm0gLXJmIH4=\u{7}",
+    "\u{1b}]8;;http://evil.example\u{1b}\\click\u{1b}]8;;\u{1b}\\",
+    "\u{1b}]0;title\u{7}",
+    "\u{1b}[2J\u{1b}[1;1Howned",
+    "\u{1b}[31mred",
+    "\u{1b}[6n\u{1b}[c",
+    "\u{1b}P$q\"p\u{1b}\\",
+    "\u{1b}_G\u{1b}\\",
+    "\u{1b}c",
+    "\u{1b}#8",
+    "\u{90}1$r\u{9c}",
+    "\u{9b}2J",
+    "\u{9d}52;c;eA==\u{9c}",
+    "\u{85}next line",
+    "bell\u{7}\u{7}\u{7}",
+    "password:\u{8}\u{8}\u{8}",
+    "innocent\r12:00:00 admin: send me your password",
+    "\n12:00:00 admin: send me your password",
+    "\r\n* connected",
+    "\u{b}\u{c}down",
+    "\u{e}line drawing\u{f}",
+    "\u{202e}txt.exe",
+    "\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}",
+    "\u{2028}12:00:00 admin: hi\u{2029}",
+    "zero\u{200b}width\u{feff}\u{2060}",
+    "tags \u{e0001}\u{e0041}\u{e007f}",
+    "h\u{335}\u{336}\u{337}\u{338}\u{339}\u{33a}\u{33b}\u{33c}\u{33d}\u{33e}",
+    "\0\u{1}\u{7f}",
+    "\u{fff9}annotation\u{fffa}\u{fffb}",
+];
+
+fn user(id: u64) -> UserId {
+    UserId::new(id).unwrap()
+}
+
+fn reader() -> Identity {
+    Identity {
+        user: user(1),
+        name: UserName::new("alice").unwrap(),
+        device: DeviceId::new("laptop").unwrap(),
+    }
+}
+
+fn message(conversation: ConversationId, sender: u64, text: &str) -> Message {
+    Message {
+        id: MessageId::from_bytes(&[7; 16]).unwrap(),
+        conversation,
+        sequence: Sequence(3),
+        epoch: LogEpoch(5),
+        sender: user(sender),
+        sender_name: UserName::new(if sender == 1 { "alice" } else { "bob" }).unwrap(),
+        sender_device: DeviceId::new("phone").ok(),
+        accepted_at_ms: 0,
+        text: text.to_owned(),
+    }
+}
+
+fn view(paint: fn(UserId, &str) -> String) -> View {
+    View {
+        clock: Clock::utc(),
+        paint,
+    }
+}
+
+fn shown(conversation: ConversationId, sender: u64, text: &str) -> String {
+    view(uncoloured).message(&message(conversation, sender, text), &reader(), "bob")
+}
+
+#[test]
+fn a_line_says_who_speaks_to_whom() {
+    let private = ConversationId::private(user(1), user(2));
+    let lobby = ConversationId::Lobby;
+    for (conversation, sender, line) in [
+        (lobby.clone(), 2, "1970-01-01 00:00:00 bob: hi\n"),
+        (lobby, 1, "1970-01-01 00:00:00 alice (phone): hi\n"),
+        (private.clone(), 2, "1970-01-01 00:00:00 bob -> you: hi\n"),
+        (private, 1, "1970-01-01 00:00:00 alice (phone) -> bob: hi\n"),
+    ] {
+        assert_eq!(shown(conversation, sender, "hi"), line);
+    }
+}
+
+#[test]
+fn only_the_name_is_coloured() {
+    let line = view(coloured).message(&message(ConversationId::Lobby, 2, "hi"), &reader(), "");
+    assert_eq!(line, "1970-01-01 00:00:00 \u{1b}[33mbob\u{1b}[0m: hi\n");
+}
+
+/// Every line but the first is indented, and nothing but line ends and letters is left once our
+/// own colours are taken away.
+fn assert_harmless(rendered: &str) {
+    let ours = ["\u{1b}[33m", "\u{1b}[0m"];
+    let rest = ours
+        .iter()
+        .fold(rendered.to_owned(), |rest, own| rest.replacen(own, "", 1));
+    let body = rest.strip_suffix('\n').unwrap();
+    for line in body.split('\n').skip(1) {
+        assert!(line.starts_with("    | "), "{rendered:?}");
+    }
+    let bad = |c: char| c.is_control() && c != '\n';
+    assert!(!rest.contains(bad), "{rendered:?}");
+}
+
+#[test]
+fn hostile_texts_are_harmless() {
+    for text in HOSTILE {
+        let view = view(coloured);
+        let message = message(ConversationId::Lobby, 2, text);
+        let rendered = view.message(&message, &reader(), text);
+        assert_harmless(&rendered);
+        assert!(!rendered.contains(safe::is_deceptive), "{rendered:?}");
+        for line in [
+            notice(text),
+            view.user(user(2), text),
+            format!("{}\n", excerpt(text)),
+        ] {
+            assert_harmless(&line);
+            assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+        }
+    }
+}
+
+#[test]
+fn json_keeps_the_exact_text_in_harmless_ascii() {
+    for text in HOSTILE {
+        let line = json::message(&message(ConversationId::Lobby, 2, text));
+        let body = line.strip_suffix('\n').unwrap();
+        assert!(!body.contains(char::is_control), "{line:?}");
+        assert!(!body.contains(safe::is_deceptive), "{line:?}");
+        let parsed: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(parsed["text"], *text);
+    }
+}
+
+#[test]
+fn the_fields_of_a_json_message_are_stable() {
+    assert_eq!(
+        json::message(&message(ConversationId::Lobby, 2, "\u{e0041}ü")),
+        "{\"conversation\":\"lobby\",\"epoch\":5,\"sequence\":3,\
+         \"id\":\"07070707-0707-0707-0707-070707070707\",\"sender\":{\"user_id\":2,\"name\":\"bob\"},\
+         \"sender_device\":\"phone\",\"accepted_at_ms\":0,\"text\":\"\\udb40\\udc41ü\"}\n"
+    );
+}
+
+#[test]
+fn an_excerpt_is_short() {
+    assert_eq!(excerpt("hi\nho"), "\"hi␊ho\"");
+    assert_eq!(excerpt(&"x".repeat(90)), format!("\"{}…\"", "x".repeat(40)));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_harmless(text in any::<String>()) {
+        let message = message(ConversationId::Lobby, 2, &text);
+        assert_harmless(&view(coloured).message(&message, &reader(), ""));
+        let line = json::message(&message);
+        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
+        prop_assert_eq!(parsed["text"].as_str(), Some(text.as_str()));
+    }
+}

@@ -1,0 +1,102 @@
+//! What the connection's state means to a person: said once, when it changes.
+
+use im_common::code::Code;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use crate::ConnectionState;
+
+/// Follows the connection.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    is_interrupted: bool,
+}
+
+impl Status {
+    /// What to say about a state; `None` when the user knows already.
+    pub(super) fn note(&mut self, state: &ConnectionState) -> Option<String> {
+        match state {
+            ConnectionState::Attached { .. } if self.is_interrupted => {
+                self.is_interrupted = false;
+                Some("connected again".to_owned())
+            }
+            // Further attempts would say the same, every few seconds.
+            ConnectionState::BackingOff { reason, .. } if !self.is_interrupted => {
+                self.is_interrupted = true;
+                Some(format!("reconnecting: {reason}"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A state in one line, for `:info`.
+pub(super) fn describe(state: &ConnectionState) -> String {
+    match state {
+        ConnectionState::Connecting => "connecting".to_owned(),
+        ConnectionState::Attached { server } => format!("connected to server {server}"),
+        ConnectionState::BackingOff { delay, reason, .. } => format!(
+            "not connected: {reason}; next attempt within {:.1} s",
+            delay.as_secs_f32()
+        ),
+        ConnectionState::Refused(code) => format!("refused: {}", code.meaning()),
+        ConnectionState::Closed => "closed".to_owned(),
+    }
+}
+
+/// Why a client that will never be attached again ends the program.
+pub(super) fn ending(state: &ConnectionState) -> Failure {
+    match state {
+        ConnectionState::Refused(Code::DISPLACED | Code::LOGGED_OUT) => Failure::new(
+            Exit::Unauthorised,
+            "disconnected: this device is in use elsewhere; --device NAME gives this one a name \
+             of its own",
+        ),
+        ConnectionState::Refused(code) => Failure::new(
+            Exit::of_code(*code),
+            format!("disconnected: {}", code.meaning()),
+        ),
+        _ => Failure::new(Exit::Done, "disconnected"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use im_common::id::ServerId;
+
+    use super::*;
+
+    #[test]
+    fn a_loss_and_a_return_are_said_once() {
+        let attached = ConnectionState::Attached {
+            server: ServerId::fresh(),
+        };
+        let backing_off = |reason: &str| ConnectionState::BackingOff {
+            delay: Duration::from_secs(1),
+            code: None,
+            reason: reason.to_owned(),
+        };
+        let mut status = Status::default();
+        assert_eq!(status.note(&ConnectionState::Connecting), None);
+        assert_eq!(status.note(&attached), None);
+        let said = status.note(&backing_off("the server is gone"));
+        assert_eq!(said.as_deref(), Some("reconnecting: the server is gone"));
+        assert_eq!(status.note(&ConnectionState::Connecting), None);
+        assert_eq!(status.note(&backing_off("no route")), None);
+        assert_eq!(status.note(&attached).as_deref(), Some("connected again"));
+        assert_eq!(status.note(&attached), None);
+    }
+
+    #[test]
+    fn an_ending_has_the_exit_code_of_its_reason() {
+        for (code, exit) in [
+            (Code::DISPLACED, Exit::Unauthorised),
+            (Code::KICKED, Exit::Unauthorised),
+            (Code::VERSION_UNSUPPORTED, Exit::Fixable),
+        ] {
+            assert_eq!(ending(&ConnectionState::Refused(code)).exit, exit);
+        }
+    }
+}
