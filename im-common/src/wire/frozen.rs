@@ -91,6 +91,36 @@ fn client_frames() -> Vec<(&'static str, ClientFrame)> {
     ]
 }
 
+fn heads() -> ServerFrame {
+    let head = Head {
+        conversation: "lobby".into(),
+        epoch: 9,
+        sequence: 7,
+        handled: 6,
+    };
+    Heads { heads: vec![head] }.into()
+}
+
+fn page() -> ServerFrame {
+    let page = Page {
+        conversation: "lobby".into(),
+        epoch: 9,
+        messages: vec![message()],
+        head: 7,
+        code: 0,
+    };
+    page.into()
+}
+
+fn go_away() -> ServerFrame {
+    let go_away = GoAway {
+        retry_after_ms: 100,
+        candidates: vec!["127.0.0.1:8084".into()],
+        deadline_ms: 30_000,
+    };
+    go_away.into()
+}
+
 fn server_frames() -> Vec<(&'static str, ServerFrame)> {
     let welcome = Welcome {
         version: 1,
@@ -116,24 +146,6 @@ fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         retry_after_ms: 500,
         round: 1,
     };
-    let head = Head {
-        conversation: "lobby".into(),
-        epoch: 9,
-        sequence: 7,
-        handled: 6,
-    };
-    let page = Page {
-        conversation: "lobby".into(),
-        epoch: 9,
-        messages: vec![message()],
-        head: 7,
-        code: 0,
-    };
-    let go_away = GoAway {
-        retry_after_ms: 100,
-        candidates: vec!["127.0.0.1:8084".into()],
-        deadline_ms: 30_000,
-    };
     vec![
         ("welcome", welcome.into()),
         ("accepted", accepted.into()),
@@ -145,15 +157,15 @@ fn server_frames() -> Vec<(&'static str, ServerFrame)> {
             }
             .into(),
         ),
-        ("heads", Heads { heads: vec![head] }.into()),
-        ("page", page.into()),
+        ("heads", heads()),
+        ("page", page()),
         (
             "page of an unknown log",
             Page::refused("lobby".into(), crate::code::Code::UNAVAILABLE).into(),
         ),
         ("ping", Ping { nonce: 5 }.into()),
         ("pong", Pong { nonce: 5 }.into()),
-        ("go away", go_away.into()),
+        ("go away", go_away()),
         (
             "close",
             Close {
@@ -239,16 +251,14 @@ mod arbitrary {
     proptest! {
         #[test]
         fn bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-            if let Ok(frame) = ClientFrame::decode(&*bytes) {
-                if let Some(client_frame::Frame::Submit(submit)) = frame.frame {
+            if let Ok(frame) = ClientFrame::decode(&*bytes)
+                && let Some(client_frame::Frame::Submit(submit)) = frame.frame {
                     let _ = crate::message::Submission::try_from(submit);
                 }
-            }
-            if let Ok(frame) = ServerFrame::decode(&*bytes) {
-                if let Some(server_frame::Frame::Deliver(Deliver { message: Some(message) })) = frame.frame {
+            if let Ok(frame) = ServerFrame::decode(&*bytes)
+                && let Some(server_frame::Frame::Deliver(Deliver { message: Some(message) })) = frame.frame {
                     let _ = crate::message::StoredMessage::try_from(message);
                 }
-            }
         }
     }
 }
