@@ -2,7 +2,7 @@
 //!
 //! `keys.rs` says where everything lies, `values.rs` how it is encoded, `batch.rs` what a change
 //! sees, `writer.rs` how changes become durable. Reads go straight to the database: a page takes
-//! microseconds, so they run inline and never wait for the writer.
+//! well under a millisecond, so they run inline and never wait for the writer.
 
 mod batch;
 pub(super) mod keys;
@@ -24,11 +24,12 @@ use super::{BackendError, Result};
 
 /// Background threads of the database: one flushes while the other compacts.
 const WORKER_THREADS: usize = 2;
-/// What each table holds in memory before it is written out. Four of these may wait, so this
-/// bounds the memory; larger ones only pay off under writes that no chat produces.
+/// What each table holds in memory before it is written out. Up to four more of these wait to be
+/// written before writes are held back.
 const MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Bounds the disk that journals take and what is read again after a crash: about 0.2 seconds.
-const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Bounds the disk that closed journals take, and what is read again at the next start: up to a
+/// second of work, after an orderly end as after a crash. The least that the database takes.
+const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Keeps recent pages of logs in memory.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
