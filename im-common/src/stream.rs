@@ -69,15 +69,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
 
     /// Writes frames in as few calls as the stream allows and leaves the queue empty.
     ///
-    /// Not cancel-safe: after a cancelled call the stream is in the middle of a frame.
+    /// After a cancelled call the stream may be in the middle of a frame: what is left in the
+    /// queue must be written before anything else.
     pub async fn write_all(&mut self, frames: &mut VecDeque<Bytes>) -> io::Result<()> {
         while !frames.is_empty() {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = frames.len().min(SLICES_MAX);
-            for (slice, frame) in slices.iter_mut().zip(frames.iter()) {
-                *slice = IoSlice::new(frame);
-            }
-            let written = self.stream.write_vectored(&slices[..count]).await?;
+            let written = poll_fn(|context| self.poll_write(context, frames)).await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -89,6 +85,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FrameStream<S> {
     /// Tells the other side that nothing more will be written.
     pub async fn shutdown(&mut self) -> io::Result<()> {
         self.stream.shutdown().await
+    }
+
+    /// Returns the bare stream; what has been read and not taken is dropped.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// Writes once. The slices live on the stack, so that they cost a waiting task nothing.
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        frames: &VecDeque<Bytes>,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let count = frames.len().min(SLICES_MAX);
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            *slice = IoSlice::new(frame);
+        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, &slices[..count])
     }
 
     /// Reads once through the thread's scratch buffer; keeps only the bytes that came.
