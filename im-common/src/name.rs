@@ -83,7 +83,8 @@ impl UserName {
     /// What the name looks like: two names with the same skeleton cannot both be registered
     /// (Unicode Technical Standard 39, confusable detection).
     pub fn skeleton(&self) -> String {
-        skeleton(&self.folded()).collect()
+        // Folded again: the skeleton of a digit can be a capital letter.
+        fold(&skeleton(&self.folded()).collect::<String>())
     }
 }
 
@@ -153,6 +154,7 @@ mod tests {
         let skeleton = |name| UserName::new(name).unwrap().skeleton();
         assert_eq!(skeleton("Admin"), skeleton("admin"));
         assert_eq!(skeleton("scope"), skeleton("ѕсоре"));
+        assert_eq!(skeleton("bo0"), skeleton("boo"));
         assert_eq!(skeleton("ｆｕｌｌ"), skeleton("full"));
         assert_ne!(skeleton("alice"), skeleton("bob"));
     }
