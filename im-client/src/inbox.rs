@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use im_common::backoff::{Backoff, random_fraction};
 use im_common::code::{Code, NextStep};
+use im_common::id::ConversationId;
 use im_common::message::{Head, Page, Position};
 use im_common::wire::{self, Malformed};
 use tokio::sync::mpsc;
@@ -59,13 +60,11 @@ impl Inbox {
         }
     }
 
-    /// A new connection begins.
+    /// A new connection begins; its heads name the log again whose page was lost, if any.
     pub(crate) fn attach(&mut self) {
         self.timeline.attach();
         self.heads_by = Instant::now() + HEADS_WITHIN;
-        if let Some((position, _)) = self.asked.take() {
-            self.timeline.retry(&position.conversation, Instant::now());
-        }
+        self.asked = None;
     }
 
     /// What a hello tells: where the handler is.
@@ -177,7 +176,7 @@ impl Inbox {
         }
     }
 
-    fn retry(&mut self, conversation: &im_common::id::ConversationId) {
+    fn retry(&mut self, conversation: &ConversationId) {
         let delay = self.backoff.next(random_fraction());
         self.timeline.retry(conversation, Instant::now() + delay);
     }

@@ -101,7 +101,7 @@ async fn a_lost_server_is_replaced_without_asking_the_route() {
     assert!(matches!(peer.hear().await, Frame::Ack(_)));
     let sending = client.send(Recipient::Lobby, "on its way");
     assert!(matches!(peer.hear().await, Frame::Submit(_)));
-    drop((peer, first));
+    drop(peer);
     let (mut peer, hello) = second.attach().await;
     assert_eq!(hello.attempt, 2);
     assert_eq!(hello.ticket, "ticket 1");
@@ -136,6 +136,24 @@ async fn a_refused_ticket_is_replaced_by_token_or_password() {
     client.unwrap();
     let calls = ["/v1/login", "/v1/ticket", "/v1/ticket", "/v1/login"];
     assert_eq!(route.calls(), calls);
+}
+
+#[tokio::test]
+async fn the_old_ticket_is_not_used_once_a_new_login_may_have_ended_it() {
+    let server = Server::start("s1").await;
+    let route = Route::start(&[&server]).await;
+    route.refuse("/v1/ticket", Code::UNAUTHENTICATED);
+    let script = async {
+        let (mut peer, hello) = server.greeted().await;
+        assert_eq!(hello.ticket, "ticket 1");
+        route.refuse("/v1/login", Code::UNAVAILABLE);
+        peer.say(wire::Close::new(Code::FULL, 0)).await;
+        let (peer, hello) = server.attach().await;
+        assert_ne!(hello.ticket, "ticket 1");
+        peer
+    };
+    let (client, _peer) = tokio::join!(builder(&route).connect(), script);
+    client.unwrap();
 }
 
 #[tokio::test]

@@ -100,6 +100,18 @@ fn duplicates_are_dropped_and_early_ones_wait() {
 }
 
 #[test]
+fn duplicates_take_no_space() {
+    let mut timeline = attached(100, 100);
+    let now = Instant::now();
+    for sequence in 1..=100 {
+        timeline.deliver(message(7, sequence), ROOMY, now);
+    }
+    timeline.deliver(message(7, 102), ROOMY, now);
+    let steps = timeline.deliver(message(7, 101), ROOMY, now);
+    assert_eq!(sequences(&steps), [101, 102]);
+}
+
+#[test]
 fn a_gap_that_does_not_close_is_fetched() {
     let mut timeline = attached(3, 3);
     let now = Instant::now();
