@@ -1,5 +1,7 @@
 //! The handle that a program holds: cheap to clone, sends commands, owns no socket.
 
+mod assembly;
+
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,28 +11,20 @@ use im_common::code::Code;
 use im_common::id::{ConversationId, LogEpoch, MessageId, Sequence, UserId};
 use im_common::message::{Identity, Recipient, Submission, TEXT_BYTES_MAX};
 use im_common::tasks::Tasks;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::watch;
 
 use crate::config::ClientBuilder;
-use crate::connection::Traffic;
 use crate::convert;
-use crate::dispatch::{
-    Dispatch, EventSender, QUEUE_EVENTS_MAX, QUEUE_STEPS_MAX, is_inside_handler,
-};
-use crate::error::{Error, ErrorKind};
-use crate::handler::MessageHandler;
-use crate::inbox::Inbox;
-use crate::login::{Login, Secret, Token};
+use crate::dispatch::is_inside_handler;
+use crate::error::Error;
+use crate::login::Token;
 use crate::message::{Message, OnlinePage};
 use crate::outbox::{NewSend, SharedOutbox, deadline_after};
-use crate::positions::Positions;
 use crate::route_api::RouteApi;
 use crate::sending::Sending;
-use crate::session::Session;
 use crate::state::ConnectionState;
-use crate::timeline::Timeline;
+
+pub(crate) use assembly::ClientConfig;
 
 /// One device of one user, connected to the cluster. Clones share the connection.
 ///
@@ -56,14 +50,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.tasks.cancel();
     }
-}
-
-/// What a client is made of, once it is logged in.
-pub(crate) struct ClientConfig {
-    pub(crate) route: RouteApi,
-    pub(crate) identity: Identity,
-    pub(crate) send_timeout: Duration,
-    pub(crate) handler: Option<Arc<dyn MessageHandler>>,
 }
 
 impl Client {
@@ -194,70 +180,8 @@ impl Client {
         }
     }
 
-    /// Starts the tasks of a device that is logged in.
-    pub(crate) fn start(config: ClientConfig, login: Login) -> Self {
-        let tasks = Tasks::new();
-        let (state, state_receiver) = watch::channel(ConnectionState::Connecting);
-        let handle = Arc::new(Handle {
-            identity: config.identity,
-            route: config.route,
-            token: login.token().clone(),
-            outbox: Arc::new(SharedOutbox::new()),
-            state: state_receiver,
-            send_timeout: config.send_timeout,
-            tasks: tasks.clone(),
-        });
-        let receiving = config.handler.map(|handler| handle.receive(handler));
-        let (inbox, events, dispatch) = match receiving {
-            Some((inbox, events, dispatch)) => (Some(inbox), Some(events), Some(dispatch)),
-            None => (None, None, None),
-        };
-        let traffic = Traffic {
-            outbox: Arc::clone(&handle.outbox),
-            inbox,
-            events: EventSender::new(events),
-            closing: tasks.token(),
-        };
-        let session = Session::new(login, traffic, state, dispatch);
-        tasks.spawn("session", session.run());
-        Self { handle }
-    }
-
     pub(crate) fn upgrade(handle: &Weak<Handle>) -> Option<Self> {
         handle.upgrade().map(|handle| Self { handle })
-    }
-
-    /// Waits for the first connection; the last known cause becomes the error.
-    pub(crate) async fn wait_until_attached(&self, deadline: Instant) -> Result<(), Error> {
-        let mut state = self.state();
-        let settled = |state: &ConnectionState| state.is_attached() || state.is_final();
-        let mut last = Error::new(ErrorKind::Timeout, "no server answered in time");
-        loop {
-            let current = state.borrow_and_update().clone();
-            match current {
-                current if current.is_attached() => return Ok(()),
-                ConnectionState::Refused(code) => {
-                    return Err(Error::refused(code, code.meaning()));
-                }
-                ConnectionState::BackingOff {
-                    code: Some(code),
-                    reason,
-                    ..
-                } => last = Error::refused(code, reason),
-                ConnectionState::BackingOff { reason, .. } => {
-                    last = Error::new(ErrorKind::Unreachable, reason);
-                }
-                current if settled(&current) => {
-                    return Err(Error::new(ErrorKind::Closed, "the client is closed"));
-                }
-                _ => {}
-            }
-            match timeout_at(deadline, state.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Error::new(ErrorKind::Closed, "the client is closed")),
-                Err(_) => return Err(last),
-            }
-        }
     }
 
     async fn conversation(&self, with: &Recipient) -> Result<ConversationId, Error> {
@@ -271,29 +195,6 @@ impl Client {
             }
         };
         Ok(ConversationId::private(self.identity().user, user))
-    }
-}
-
-impl Handle {
-    /// Starts the task that owns the handler.
-    fn receive(
-        self: &Arc<Self>,
-        handler: Arc<dyn MessageHandler>,
-    ) -> (Inbox, mpsc::Sender<crate::handler::Event>, JoinHandle<()>) {
-        let (steps, steps_receiver) = mpsc::channel(QUEUE_STEPS_MAX);
-        let (events, events_receiver) = mpsc::channel(QUEUE_EVENTS_MAX);
-        let positions = Arc::new(Positions::default());
-        let dispatch = Dispatch {
-            handler,
-            client: Arc::downgrade(self),
-            steps: steps_receiver,
-            events: events_receiver,
-            positions: Arc::clone(&positions),
-            closing: self.tasks.token(),
-        };
-        let dispatch = self.tasks.spawn("handler", dispatch.run());
-        let timeline = Timeline::new(self.identity.user, self.identity.device.clone());
-        (Inbox::new(timeline, steps, positions), events, dispatch)
     }
 }
 
@@ -313,10 +214,9 @@ pub async fn register<R: AsRef<str>>(
     name: &str,
     password: &str,
 ) -> Result<UserId, Error> {
-    let password = Secret(password.to_owned());
     let request = RegisterRequest {
         name: name.to_owned(),
-        password: password.0,
+        password: password.to_owned(),
     };
     let user = RouteApi::new(routes)?.register(&request).await?;
     convert::user_id(user.user_id)

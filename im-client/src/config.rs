@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use im_common::backoff::{Backoff, random_fraction};
 use im_common::id::DeviceId;
 use im_common::message::Identity;
 use tokio::time::{Instant, sleep, timeout_at};
-
-use im_common::backoff::{Backoff, random_fraction};
 
 use crate::client::{Client, ClientConfig};
 use crate::error::{Error, ErrorKind};

@@ -8,6 +8,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,14 +22,13 @@ use im_common::wire::{self, ClientFrame, Malformed, ServerFrame, server_frame};
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::dispatch::EventSender;
 use crate::handler::Event;
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::inbox::Inbox;
 use crate::outbox::{self, Refused, SharedOutbox};
-use std::sync::Arc;
-use tokio_util::sync::CancellationToken;
 
 pub(crate) use handshake::{OpenError, open};
 

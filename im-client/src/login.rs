@@ -10,9 +10,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use im_common::api::{LoginRequest, LoginResponse, TicketResponse};
 use im_common::code::Code;
+use im_common::frame::PROTOCOL_VERSION;
 use im_common::id::{DeviceId, UserId};
 use im_common::message::Identity;
 use im_common::name::UserName;
+use im_common::wire::{self, Hello};
 
 use crate::error::{Error, ErrorKind};
 use crate::route_api::RouteApi;
@@ -91,10 +93,6 @@ impl Login {
         &self.token
     }
 
-    pub(crate) const fn device(&self) -> &DeviceId {
-        &self.credentials.device
-    }
-
     /// Whether the ticket will do for another connection.
     pub(crate) fn is_fresh(&self) -> bool {
         SystemTime::now() + TICKET_MARGIN < self.ends_at
@@ -122,10 +120,16 @@ impl Login {
         }
     }
 
-    /// The ticket, and the number of this attempt to connect with it.
-    pub(crate) fn next_attempt(&mut self) -> (Bytes, u32) {
+    /// Introduces this device for one more attempt to connect.
+    pub(crate) fn hello(&mut self, positions: Vec<wire::Position>) -> Hello {
         self.attempt = self.attempt.saturating_add(1);
-        (self.ticket.clone(), self.attempt)
+        Hello {
+            version: PROTOCOL_VERSION,
+            ticket: self.ticket.clone(),
+            device: self.credentials.device.to_string(),
+            attempt: self.attempt,
+            positions,
+        }
     }
 
     /// Where to connect, the best first.

@@ -1,5 +1,6 @@
 //! Keeps one device attached: log in, connect, serve, back off, and round again.
 
+mod cause;
 mod next_step;
 #[cfg(test)]
 mod tests;
@@ -9,8 +10,6 @@ use std::time::Duration;
 
 use im_common::backoff::{Backoff, random_fraction};
 use im_common::code::Code;
-use im_common::frame::PROTOCOL_VERSION;
-use im_common::wire::Hello;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -23,6 +22,7 @@ use crate::inbox::Inbox;
 use crate::login::Login;
 use crate::outbox::SharedOutbox;
 use crate::state::ConnectionState;
+use cause::Cause;
 use next_step::{AfterClose, after_close};
 
 /// A live server takes a connection within a round trip; another one is tried after this.
@@ -33,8 +33,6 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// A connection that lasted less counts as one more failure.
 const STEADY_AFTER: Duration = Duration::from_secs(2);
-/// No server can make a client wait longer.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// How long closing waits for the handler, so that what it has just handled is acked.
 const HANDLER_ENDS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -45,23 +43,6 @@ type Link = Connection<TcpStream>;
 enum Over {
     Closed,
     Refused(Code),
-}
-
-/// Why there is no connection right now.
-#[derive(Debug, Default)]
-struct Cause {
-    code: Option<Code>,
-    reason: String,
-    retry_after: Duration,
-}
-
-impl Cause {
-    fn new(reason: String) -> Self {
-        Self {
-            reason,
-            ..Self::default()
-        }
-    }
 }
 
 /// The task behind a client.
@@ -107,7 +88,6 @@ impl Session {
             Over::Closed => ConnectionState::Closed,
             Over::Refused(code) => ConnectionState::Refused(code),
         });
-        // Lets the handler hear the last event before its task ends with this one.
         if let Over::Refused(code) = over {
             tracing::warn!(%code, "the cluster refuses this client");
         }
@@ -211,8 +191,8 @@ impl Session {
     async fn try_servers(&mut self) -> Result<Option<Link>, Over> {
         let servers = self.login.servers();
         if servers.is_empty() {
-            self.cause = Cause::new(Code::NO_SERVER.meaning().to_owned());
-            self.cause.code = Some(Code::NO_SERVER);
+            let code = Code::NO_SERVER;
+            self.cause = Cause::with_code(Some(code), code.meaning().to_owned());
         }
         for server in servers {
             match self.dial(&server).await {
@@ -235,35 +215,16 @@ impl Session {
     }
 
     async fn dial(&mut self, server: &str) -> Result<Link, OpenError> {
-        let lost = |reason: &str| OpenError::Lost(reason.to_owned());
-        let stream = timeout(CONNECT_WITHIN, TcpStream::connect(server))
-            .await
-            .map_err(|_| lost("no answer in time"))?
-            .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-            .map_err(|error| lost(&error.to_string()))?;
-        let (ticket, attempt) = self.login.next_attempt();
-        let hello = Hello {
-            version: PROTOCOL_VERSION,
-            ticket,
-            device: self.login.device().to_string(),
-            attempt,
-            positions: self
-                .traffic
-                .inbox
-                .as_ref()
-                .map_or_else(Vec::new, Inbox::hello_positions),
-        };
-        connection::open(stream, hello).await
+        let inbox = self.traffic.inbox.as_ref();
+        let positions = inbox.map_or_else(Vec::new, Inbox::hello_positions);
+        let stream = reach(server).await?;
+        connection::open(stream, self.login.hello(positions)).await
     }
 
     /// Does what a close code asks for.
     fn react(&mut self, closure: &Closure) -> Result<(), Over> {
         tracing::info!(code = %closure.code, reason = closure.reason, "the server closed");
-        self.cause = Cause {
-            code: Some(closure.code),
-            reason: closure.reason.clone(),
-            retry_after: closure.retry_after.min(RETRY_AFTER_MAX),
-        };
+        self.cause = Cause::from(closure);
         match after_close(closure.code) {
             AfterClose::Reconnect => {}
             AfterClose::NewTicket => self.login.spoil(),
@@ -278,8 +239,7 @@ impl Session {
         match error.code() {
             Some(code) if error.is_final() => Err(Over::Refused(code)),
             code => {
-                self.cause = Cause::new(error.to_string());
-                self.cause.code = code;
+                self.cause = Cause::with_code(code, error.to_string());
                 Ok(())
             }
         }
@@ -315,6 +275,19 @@ impl Session {
             self.traffic.events.report(Event::StateChanged(state));
         }
     }
+}
+
+async fn reach(server: &str) -> Result<TcpStream, OpenError> {
+    let lost = |reason: String| OpenError::Lost(reason);
+    let stream = timeout(CONNECT_WITHIN, TcpStream::connect(server))
+        .await
+        .map_err(|_| lost("no answer in time".to_owned()))?
+        .map_err(|error| lost(error.to_string()))?;
+    // Frames are written whole: waiting for more to send would only delay them.
+    stream
+        .set_nodelay(true)
+        .map_err(|error| lost(error.to_string()))?;
+    Ok(stream)
 }
 
 /// However the session ends, nobody waits for an answer that cannot come.

@@ -16,8 +16,8 @@ use tokio::time::{Instant, timeout};
 use super::{Closure, Connection};
 use crate::heartbeat::Heartbeat;
 
-/// Attaching takes a server one call to a route; another server is tried when it takes longer.
-const WELCOME_WITHIN: Duration = Duration::from_secs(3);
+/// Attaching takes a server one call to a route, or two when the first route has just died.
+const WELCOME_WITHIN: Duration = Duration::from_secs(5);
 /// Used when the server does not say how many submits may wait for their answer.
 const IN_FLIGHT_MAX: usize = 16;
 
