@@ -92,7 +92,10 @@ async fn an_outage_keeps_the_list_and_loses_no_announcement() {
     let announcing = Instant::now();
     node.announce(meanwhile.clone()).await.unwrap();
     assert!(announcing.elapsed() < Duration::from_secs(5));
-    assert_eq!(**node.servers().borrow(), [before.clone()]);
+    assert_eq!(
+        ids(&node.servers().borrow()).as_slice(),
+        std::slice::from_ref(&before.id)
+    );
     assert!(
         node.withdraw(&before.id).await.is_err(),
         "nobody took it back"
@@ -100,6 +103,47 @@ async fn an_outage_keeps_the_list_and_loses_no_announcement() {
 
     etcd.restart().await;
     until(&mut list, |list| ids(list) == [meanwhile.id.clone()]).await;
+}
+
+#[tokio::test]
+async fn an_etcd_that_hangs_is_noticed_and_found_again() {
+    let (etcd, tasks) = (Etcd::start().await, Tasks::new());
+    let node = registry(&etcd, &tasks).await;
+    let mut list = node.servers();
+    let [before, meanwhile] = [server(), server()];
+    node.announce(before.clone()).await.unwrap();
+    until(&mut list, |list| list.contains(&before)).await;
+
+    etcd.pause();
+    let announcing = Instant::now();
+    node.announce(meanwhile.clone()).await.unwrap();
+    assert!(announcing.elapsed() < Duration::from_secs(5));
+    assert!(list.borrow().contains(&before));
+
+    etcd.resume();
+    until(&mut list, |list| {
+        list.contains(&before) && list.contains(&meanwhile)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dead_member_among_several_is_worked_around() {
+    let (etcd, mut dead) = (Etcd::start().await, Etcd::start().await);
+    dead.kill();
+    let mut config = etcd_config(etcd.url());
+    config.endpoints.push(dead.url());
+    let tasks = Tasks::new();
+    let node = connect_registry(&config, &tasks).await.unwrap();
+    let mut list = node.servers();
+    for connections in 1..=20 {
+        let busier = ServerInfo {
+            connections,
+            ..server()
+        };
+        node.announce(busier.clone()).await.unwrap();
+        until(&mut list, |list| list.contains(&busier)).await;
+    }
 }
 
 #[tokio::test]

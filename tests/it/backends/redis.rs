@@ -159,6 +159,41 @@ async fn an_outage_fails_fast_and_heals() {
 }
 
 #[tokio::test]
+async fn a_redis_that_hangs_fails_in_time() {
+    let (redis, etcd, tasks) = (Redis::start().await, Etcd::start().await, Tasks::new());
+    let backend = connect(vec![redis.url()], etcd.url(), &tasks).await;
+    let everybody: Vec<_> = (1..2000).map(user).collect();
+    redis.pause();
+    assert_fails_fast(append(&backend, draft(&ConversationId::Lobby, "hi"))).await;
+    assert_fails_fast(backend.sessions.locate(&everybody)).await;
+    redis.resume();
+    until_ok(|| append(&backend, draft(&ConversationId::Lobby, "hi"))).await;
+}
+
+#[tokio::test]
+async fn a_master_that_hangs_does_not_hold_up_the_others() {
+    let (mut cluster, etcd) = (RedisCluster::start().await, Etcd::start().await);
+    let tasks = Tasks::new();
+    let backend = connect(cluster.urls(), etcd.url(), &tasks).await;
+    let lobby = || append(&backend, draft(&ConversationId::Lobby, "hi"));
+    lobby().await.unwrap();
+    // The slot of `{s51}`, the lobby's hash tag, belongs to the second node.
+    cluster.node(0).pause();
+    let elsewhere: Vec<_> = (1..200).map(user).collect();
+    let waits = backend.sessions.locate(&elsewhere);
+    let goes_on = async {
+        let started = Instant::now();
+        for _ in 0..50 {
+            lobby().await.unwrap();
+        }
+        assert!(started.elapsed() < Duration::from_secs(1));
+    };
+    let (waited, ()) = tokio::join!(waits, goes_on);
+    assert!(waited.is_err(), "a third of them is on the node that hangs");
+    cluster.node(0).resume();
+}
+
+#[tokio::test]
 async fn a_lost_log_begins_anew_in_another_epoch() {
     let (redis, etcd, tasks) = (Redis::start().await, Etcd::start().await, Tasks::new());
     let backend = connect(vec![redis.url()], etcd.url(), &tasks).await;

@@ -45,6 +45,16 @@ impl Etcd {
         self.program.kill();
     }
 
+    /// Freezes it: connections stay open, nothing is answered.
+    pub fn pause(&self) {
+        self.program.signal("-STOP");
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.program.signal("-CONT");
+    }
+
     /// Kills it if it runs, starts it again with what it has stored, and waits until it answers.
     pub async fn restart(&mut self) {
         self.kill();

@@ -60,6 +60,14 @@ impl Program {
         true
     }
 
+    /// Stops or continues the process where it stands: its sockets stay open and say nothing.
+    pub(super) fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
+    }
+
     /// Ends the process as a power cut would.
     pub(super) fn kill(&mut self) {
         // Both fail only for a process that has ended.
