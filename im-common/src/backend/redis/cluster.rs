@@ -95,8 +95,11 @@ impl Cluster {
         let mut connection = self.connection(address)?;
         let mut both = redis::pipe();
         both.cmd("ASKING").ignore().add_command(command.clone());
-        let (answer,) = both.query_async(&mut connection).await?;
-        Ok(answer)
+        // One error for the whole pipeline would hide that a script is not known there.
+        let mut answers: Vec<RedisResult<Value>> =
+            both.ignore_errors().query_async(&mut connection).await?;
+        let nothing = || Err((ErrorKind::UnexpectedReturnType, "no answer").into());
+        answers.pop().unwrap_or_else(nothing)
     }
 
     fn master_of(&self, slot: Slot) -> Option<Address> {
