@@ -21,6 +21,10 @@ use tokio::time::{Instant, timeout};
 
 use super::{SOON, connect, etcd_config, redis_config};
 
+/// The slot of `{s51}`, the lobby's hash tag; the second node of a cluster has it.
+const LOBBY_SLOT: u16 = 7498;
+/// The slot of `{u2}`; the second node has it, too.
+const SECOND_USER_SLOT: u16 = 8637;
 /// A call during an outage must not take longer.
 const FAILS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -177,7 +181,6 @@ async fn a_master_that_hangs_does_not_hold_up_the_others() {
     let backend = connect(cluster.urls(), etcd.url(), &tasks).await;
     let lobby = || append(&backend, draft(&ConversationId::Lobby, "hi"));
     lobby().await.unwrap();
-    // The slot of `{s51}`, the lobby's hash tag, belongs to the second node.
     cluster.node(0).pause();
     let elsewhere: Vec<_> = (1..200).map(user).collect();
     let waits = backend.sessions.locate(&elsewhere);
@@ -191,6 +194,39 @@ async fn a_master_that_hangs_does_not_hold_up_the_others() {
     let (waited, ()) = tokio::join!(waits, goes_on);
     assert!(waited.is_err(), "a third of them is on the node that hangs");
     cluster.node(0).resume();
+}
+
+#[tokio::test]
+async fn a_slot_is_followed_while_it_moves_and_after() {
+    let (mut cluster, etcd) = (RedisCluster::start().await, Etcd::start().await);
+    let tasks = Tasks::new();
+    let backend = connect(cluster.urls(), etcd.url(), &tasks).await;
+    let [target, source] = [cluster.node_id(0).await, cluster.node_id(1).await];
+    let slots = [LOBBY_SLOT, SECOND_USER_SLOT];
+    let second = user(2);
+
+    for slot in slots {
+        let importing = cluster.node(0).set_slot(slot, "IMPORTING", &source);
+        importing.await;
+        let migrating = cluster.node(1).set_slot(slot, "MIGRATING", &target);
+        migrating.await;
+    }
+    assert_eq!(backend.sessions.locate(&[second]).await.unwrap(), []);
+    assert_eq!(backend.directory.name_of(second).await.unwrap(), None);
+    // A script with several keys cannot run while they may be on either side.
+    let error = append(&backend, draft(&ConversationId::Lobby, "hi")).await;
+    let error = error.unwrap_err();
+    assert!(matches!(error, AppendError::Backend(_)), "{error}");
+
+    for node in 0..3 {
+        for slot in slots {
+            let moved = cluster.node(node).set_slot(slot, "NODE", &target);
+            moved.await;
+        }
+    }
+    let moved = append(&backend, draft(&ConversationId::Lobby, "hi")).await;
+    assert_eq!(moved.unwrap().into_receipt().position.sequence.0, 1);
+    assert_eq!(backend.sessions.locate(&[second]).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -78,6 +78,13 @@ impl Redis {
         assert!(answers, "redis-server does not start again");
     }
 
+    /// In a cluster: tells this node about a slot, `IMPORTING` from, `MIGRATING` to, or at a `NODE`.
+    pub async fn set_slot(&self, slot: u16, state: &str, node_id: &str) {
+        let mut set = redis::cmd("CLUSTER");
+        set.arg("SETSLOT").arg(slot).arg(state).arg(node_id);
+        self.command(&set).await;
+    }
+
     /// Sends one command, for tests that look or meddle.
     pub async fn command(&self, command: &Cmd) -> Value {
         ask(self.port, command).await.expect("redis answers")
@@ -112,6 +119,13 @@ impl RedisCluster {
     /// Where clients connect, every node.
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(Redis::url).collect()
+    }
+
+    /// The id of one of the nodes within the cluster.
+    pub async fn node_id(&self, index: usize) -> String {
+        let mut id = redis::cmd("CLUSTER");
+        id.arg("MYID");
+        redis::from_redis_value(self.nodes[index].command(&id).await).expect("it is text")
     }
 
     /// One of the nodes.
