@@ -1,0 +1,332 @@
+//! One attached client: its `select!` loop and what each frame means.
+//!
+//! One task owns the socket. Routes are asked by calls in flight beside the loop, so that pings
+//! are answered meanwhile. After each turn everything there is to say is written in one go.
+
+mod calls;
+mod opening;
+mod submits;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use im_common::code::Code;
+use im_common::frame::{FrameError, encode};
+use im_common::id::{LogEpoch, Sequence};
+use im_common::stream::FrameStream;
+use im_common::transport::{SyncRequest, Uplink};
+use im_common::wire::client_frame::Frame;
+use im_common::wire::{self, ServerFrame};
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use self::calls::{Answer, Calls};
+use self::opening::{heads_frames, open};
+use self::submits::Submits;
+use crate::acks::Acks;
+use crate::closing::close;
+use crate::connections::{Attachment, Connections};
+use crate::detaches::Detaches;
+use crate::handshake::{Gate, Stranger};
+use crate::heartbeat::{Beat, Heartbeat};
+
+/// Frames handled before the answers are written: bounds the answers, such as pongs.
+const FRAMES_PER_TURN: usize = 64;
+/// Pages asked for at once: covers the round trip to a route, holds a megabyte at most.
+const SYNCS_IN_FLIGHT_MAX: usize = 4;
+/// Syncs that wait for their turn; beyond them the socket is not read.
+const SYNCS_WAITING_MAX: usize = 16;
+
+/// What the connections of one server share.
+pub(crate) struct Context {
+    pub(crate) connections: Connections,
+    pub(crate) uplink: Arc<dyn Uplink>,
+    pub(crate) acks: Acks,
+    pub(crate) detaches: Detaches,
+    pub(crate) gate: Gate,
+    pub(crate) ping_after: Duration,
+    pub(crate) pong_within: Duration,
+    pub(crate) write_within: Duration,
+}
+
+/// Serves one socket from its first byte to its last.
+pub(crate) async fn serve<S>(stream: S, context: Arc<Context>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    // Boxed, so that what only the beginning and the end need does not stay for the whole life.
+    let Some(greeted) = Box::pin(Stranger::new(stream).greet(&context.gate)).await else {
+        return;
+    };
+    let Some(mut connection) = Box::pin(open(greeted, context)).await else {
+        return;
+    };
+    connection.log("attached");
+    let ending = connection.run().await;
+    Box::pin(connection.end(ending)).await;
+}
+
+/// A client that is attached.
+struct Connection<S> {
+    stream: FrameStream<S>,
+    leaving: Leaving,
+    heartbeat: Heartbeat,
+    submits: Submits,
+    syncs_waiting: VecDeque<SyncRequest>,
+    syncs_in_flight: usize,
+    /// Whether a route is being asked where the logs are.
+    looking: bool,
+    calls: Calls,
+    /// What goes out next; the first frame may be half written.
+    writing: VecDeque<Bytes>,
+}
+
+/// Detaches the device when dropped, however the connection ends.
+struct Leaving {
+    attachment: Attachment,
+    context: Arc<Context>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.context.detaches.add(self.attachment.session.clone());
+    }
+}
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The client has hung up, or the network has.
+    Gone,
+    /// The client is told why.
+    Close(Code),
+}
+
+/// What woke the loop.
+enum Event {
+    Closed(Code),
+    Frame(Result<Option<Bytes>, FrameError>),
+    Outbound,
+    Answer(Answer),
+    Beat(Beat),
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
+    /// Serves the client until the connection ends.
+    async fn run(&mut self) -> Ending {
+        loop {
+            if let Err(ending) = self.flush().await {
+                return ending;
+            }
+            let may_read = self.may_read();
+            let outbound = &self.leaving.attachment.outbound;
+            let event = tokio::select! {
+                biased;
+                code = outbound.closed() => Event::Closed(code),
+                frame = self.stream.next(), if may_read => Event::Frame(frame),
+                () = outbound.ready() => Event::Outbound,
+                answer = self.calls.next() => Event::Answer(answer),
+                beat = self.heartbeat.next() => Event::Beat(beat),
+            };
+            if let Err(ending) = self.turn(event) {
+                return ending;
+            }
+        }
+    }
+
+    fn turn(&mut self, event: Event) -> Result<(), Ending> {
+        match event {
+            Event::Closed(code) => return Err(Ending::Close(code)),
+            Event::Frame(frame) => self.receive(frame?.ok_or(Ending::Gone)?)?,
+            Event::Outbound => {}
+            Event::Answer(answer) => self.answer(answer)?,
+            Event::Beat(beat) => self.beat(&beat)?,
+        }
+        // What had to wait may have its turn by this event; frames read earlier come first.
+        while self.may_read()
+            && self.writing.len() < FRAMES_PER_TURN
+            && let Some(frame) = self.stream.buffered()?
+        {
+            self.on_frame(frame)?;
+        }
+        self.start_calls();
+        Ok(())
+    }
+
+    /// Whether there is room for what the next frame may ask for.
+    fn may_read(&self) -> bool {
+        self.submits.has_room() && self.syncs_waiting.len() < SYNCS_WAITING_MAX
+    }
+
+    fn receive(&mut self, frame: Bytes) -> Result<(), Ending> {
+        self.heartbeat.heard();
+        self.on_frame(frame)
+    }
+
+    fn on_frame(&mut self, bytes: Bytes) -> Result<(), Ending> {
+        let malformed = Ending::Close(Code::MALFORMED);
+        let frame = wire::ClientFrame::decode(bytes).map_err(|_| malformed)?;
+        match frame.frame.ok_or(malformed)? {
+            Frame::Submit(submit) => {
+                let refused = self.submits.offer(submit).map_err(|_| malformed)?;
+                self.writing
+                    .extend(refused.map(|refused| encode(&ServerFrame::from(refused))));
+            }
+            Frame::Ack(ack) => {
+                let positions = wire::Position::list(ack.positions).map_err(|_| malformed)?;
+                let Leaving {
+                    attachment,
+                    context,
+                } = &self.leaving;
+                let session = &attachment.session;
+                context.acks.note(session.user, &session.device, positions);
+            }
+            Frame::Sync(sync) => self
+                .syncs_waiting
+                .push_back(sync_request(&sync).ok_or(malformed)?),
+            Frame::Ping(wire::Ping { nonce }) => self.say(wire::Pong { nonce }),
+            Frame::Pong(_) => {}
+            Frame::Hello(_) => return Err(Ending::Close(Code::OUT_OF_ORDER)),
+            Frame::Close(_) => return Err(Ending::Gone),
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, answer: Answer) -> Result<(), Ending> {
+        match answer {
+            Answer::Submitted(outcomes) => {
+                let answers = self.submits.settle(outcomes);
+                self.writing.extend(answers.iter().map(encode));
+            }
+            Answer::Page(page) => {
+                self.syncs_in_flight -= 1;
+                self.writing.push_back(page);
+            }
+            Answer::Heads(heads) => {
+                self.looking = false;
+                self.writing
+                    .extend(heads_frames(heads.map_err(Ending::Close)?));
+            }
+        }
+        Ok(())
+    }
+
+    fn beat(&mut self, beat: &Beat) -> Result<(), Ending> {
+        // A client is not silent while nobody listens to it.
+        if !self.may_read() {
+            self.heartbeat.heard();
+            return Ok(());
+        }
+        match beat {
+            Beat::Ping => self.say(wire::Ping { nonce: 0 }),
+            Beat::Dead => return Err(Ending::Close(Code::SILENT)),
+        }
+        Ok(())
+    }
+
+    /// Asks routes for what waits, as far as the limits allow.
+    fn start_calls(&mut self) {
+        let Leaving {
+            attachment,
+            context,
+        } = &self.leaving;
+        if let Some(batch) = self.submits.next_batch() {
+            self.calls.submit(context, &attachment.identity(), batch);
+        }
+        while self.syncs_in_flight < SYNCS_IN_FLIGHT_MAX
+            && let Some(request) = self.syncs_waiting.pop_front()
+        {
+            self.syncs_in_flight += 1;
+            self.calls.sync(context, attachment.session.user, request);
+        }
+    }
+
+    /// Asks a route where the logs are: deliveries were dropped.
+    fn look_again(&mut self) {
+        if !std::mem::replace(&mut self.looking, true) {
+            let Leaving {
+                attachment,
+                context,
+            } = &self.leaving;
+            self.calls.look(context, &attachment.session);
+        }
+    }
+
+    fn say(&mut self, frame: impl Into<ServerFrame>) {
+        self.writing.push_back(encode(&frame.into()));
+    }
+
+    /// Writes everything there is to say, as long as the client takes anything in time.
+    async fn flush(&mut self) -> Result<(), Ending> {
+        if self.leaving.attachment.outbound.take(&mut self.writing) {
+            self.look_again();
+        }
+        while !self.writing.is_empty() {
+            let before = bytes_in(&self.writing);
+            let write = self.stream.write_all(&mut self.writing);
+            let outcome = tokio::select! {
+                biased;
+                code = self.leaving.attachment.outbound.closed() => return Err(Ending::Close(code)),
+                outcome = timeout(self.leaving.context.write_within, write) => outcome,
+            };
+            match outcome {
+                Ok(written) => written.map_err(|_| Ending::Gone)?,
+                Err(_) if bytes_in(&self.writing) < before => {}
+                Err(_) => return Err(Ending::Close(Code::SLOW_READER)),
+            }
+        }
+        self.writing = VecDeque::new();
+        Ok(())
+    }
+
+    /// Leaves the table and the route's sessions at once, then says goodbye.
+    async fn end(self, ending: Ending) {
+        self.log(match ending {
+            Ending::Gone => "gone",
+            Ending::Close(code) => code.name(),
+        });
+        drop(self.leaving);
+        if let Ending::Close(code) = ending {
+            close(self.stream, self.writing, code).await;
+        }
+    }
+
+    fn log(&self, state: &'static str) {
+        let session = &self.leaving.attachment.session;
+        tracing::info!(
+            conn.id = session.connection.0,
+            user.id = session.user.number(),
+            device.id = session.device.as_str(),
+            epoch = %session.epoch,
+            state,
+            "connection"
+        );
+    }
+}
+
+impl From<FrameError> for Ending {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::TooLarge => Self::Close(Code::FRAME_TOO_LARGE),
+            FrameError::Malformed(_) => Self::Close(Code::MALFORMED),
+            FrameError::Io(_) => Self::Gone,
+        }
+    }
+}
+
+fn sync_request(sync: &wire::Sync) -> Option<SyncRequest> {
+    Some(SyncRequest {
+        conversation: sync.conversation.parse().ok()?,
+        epoch: LogEpoch(sync.epoch),
+        after: Sequence(sync.after),
+    })
+}
+
+fn bytes_in(frames: &VecDeque<Bytes>) -> usize {
+    frames.iter().map(Bytes::len).sum()
+}

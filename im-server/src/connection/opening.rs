@@ -1,0 +1,136 @@
+//! From a proven identity to an attached connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use im_common::code::Code;
+use im_common::frame::{PROTOCOL_VERSION, encode};
+use im_common::message::Head;
+use im_common::wire;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::submits::{SUBMITS_IN_FLIGHT_MAX, Submits};
+use super::{Calls, Connection, Context, Leaving};
+use crate::closing::close;
+use crate::handshake::{Greeted, Hello};
+use crate::heartbeat::Heartbeat;
+
+/// As many heads of the largest size as fit one frame. Only a user of more conversations needs a
+/// second one.
+const HEADS_PER_FRAME: usize = 3400;
+
+/// Attaches a device: first in the table, so that pushes that follow the route's answer find it
+/// and wait in its queue, then at a route. Otherwise says why not, closes, and returns nothing.
+pub(super) async fn open<S>(greeted: Greeted<S>, context: Arc<Context>) -> Option<Connection<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Greeted { stream, hello } = greeted;
+    match attach(hello, &context).await {
+        Ok((leaving, heads)) => {
+            let mut writing = VecDeque::from([welcome(&leaving)]);
+            writing.extend(heads_frames(heads));
+            Some(Connection {
+                stream,
+                heartbeat: Heartbeat::new(context.ping_after, context.pong_within),
+                leaving,
+                submits: Submits::default(),
+                syncs_waiting: VecDeque::new(),
+                syncs_in_flight: 0,
+                looking: false,
+                calls: Calls::default(),
+                writing,
+            })
+        }
+        Err(code) => {
+            tracing::debug!(code = code.name(), "attach refused");
+            close(stream, VecDeque::new(), code).await;
+            None
+        }
+    }
+}
+
+async fn attach(hello: Hello, context: &Arc<Context>) -> Result<(Leaving, Vec<Head>), Code> {
+    let Hello {
+        identity,
+        epoch,
+        positions,
+    } = hello;
+    let attachment = context
+        .connections
+        .attach(identity, epoch)
+        .map_err(|_| Code::DISPLACED)?;
+    // Asked behind the entry in the table: whoever drains sees the entry or is seen here.
+    if context.connections.is_draining() {
+        return Err(Code::GOING_AWAY);
+    }
+    let leaving = Leaving {
+        attachment,
+        context: Arc::clone(context),
+    };
+    let session = &leaving.attachment.session;
+    let heads = tokio::select! {
+        biased;
+        code = leaving.attachment.outbound.closed() => return Err(code),
+        heads = context.uplink.attach(session, positions) => heads.map_err(|refusal| refusal.code)?,
+    };
+    leaving.attachment.confirm();
+    Ok((leaving, heads))
+}
+
+fn welcome(leaving: &Leaving) -> Bytes {
+    let Leaving {
+        attachment,
+        context,
+    } = leaving;
+    let welcome = wire::Welcome {
+        version: PROTOCOL_VERSION,
+        user_id: attachment.session.user.number(),
+        user_name: attachment.name.to_string(),
+        server_id: attachment.session.server.to_string(),
+        connection_id: attachment.session.connection.0,
+        ping_after_ms: u32::try_from(context.ping_after.as_millis()).unwrap_or(u32::MAX),
+        submits_in_flight_max: SUBMITS_IN_FLIGHT_MAX as u32,
+    };
+    encode(&wire::ServerFrame::from(welcome))
+}
+
+/// Renders heads in frames that fit. Without heads it is one empty frame: the client waits for it,
+/// to know that there is nothing to look at.
+pub(super) fn heads_frames(heads: Vec<Head>) -> Vec<Bytes> {
+    let heads: Vec<_> = heads.into_iter().map(wire::Head::from).collect();
+    let frame = |heads: &[wire::Head]| {
+        let heads = heads.to_vec();
+        encode(&wire::ServerFrame::from(wire::Heads { heads }))
+    };
+    if heads.is_empty() {
+        return vec![frame(&[])];
+    }
+    heads.chunks(HEADS_PER_FRAME).map(frame).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use im_common::frame::FRAME_BYTES_MAX;
+    use im_common::id::{ConversationId, LogEpoch, Sequence, UserId};
+    use im_common::message::Position;
+
+    #[test]
+    fn even_the_largest_heads_fit_their_frame() {
+        let user = |below: u64| UserId::new((1 << 53) - below).unwrap();
+        let head = Head {
+            newest: Position {
+                conversation: ConversationId::private(user(1), user(2)),
+                epoch: LogEpoch((1 << 53) - 1),
+                sequence: Sequence(u64::MAX),
+            },
+            handled: Sequence(u64::MAX),
+        };
+        let frames = heads_frames(vec![head; HEADS_PER_FRAME + 1]);
+        assert_eq!(frames.len(), 2);
+        assert!(frames[0].len() <= FRAME_BYTES_MAX);
+        assert_eq!(heads_frames(Vec::new()).len(), 1);
+    }
+}

@@ -1,0 +1,93 @@
+//! Takes in sockets: listens, and makes a task of each client.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use im_common::code::Code;
+use im_common::stream::FrameStream;
+use im_common::tasks::Tasks;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::closing::close;
+use crate::connection::{Context, serve};
+
+/// A storm of reconnects waits here instead of being reset; the kernel may cap it.
+const BACKLOG: u32 = 4096;
+/// Out of descriptors: others must close first.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+/// One line says it.
+const LOG_FAILURES_EVERY: Duration = Duration::from_secs(1);
+/// Clients that are told at once that the server is full; beyond them sockets are just closed.
+const TURNED_AWAY_MAX: usize = 256;
+
+/// Listens for clients.
+pub(crate) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let open = || -> io::Result<TcpListener> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        // Accepted sockets inherit it; it frees those whose network vanished in mid-write.
+        socket.set_keepalive(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Takes in clients until told to stop; then the port is closed.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    context: Arc<Context>,
+    clients: Tasks,
+    stop: CancellationToken,
+) {
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+    let mut last_logged: Option<Instant> = None;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, _)) => take_in(socket, &context, &clients, &turned_away),
+            Err(error) => {
+                if last_logged.is_none_or(|last| last.elapsed() >= LOG_FAILURES_EVERY) {
+                    last_logged = Some(Instant::now());
+                    tracing::warn!(%error, "cannot accept");
+                }
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+fn take_in(
+    socket: TcpStream,
+    context: &Arc<Context>,
+    clients: &Tasks,
+    turned_away: &Arc<Semaphore>,
+) {
+    // Frames leave in one write each turn; waiting for more would only delay them.
+    let _ = socket.set_nodelay(true);
+    if let Some(permit) = context.connections.admit() {
+        let context = Arc::clone(context);
+        clients.spawn("connection", async move {
+            serve(socket, context).await;
+            drop(permit);
+        });
+    } else if let Ok(permit) = Arc::clone(turned_away).try_acquire_owned() {
+        clients.spawn("turning away", async move {
+            close(FrameStream::new(socket), Default::default(), Code::FULL).await;
+            drop(permit);
+        });
+    }
+}
