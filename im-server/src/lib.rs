@@ -3,6 +3,7 @@
 //! - [`Server`] binds, serves and drains; [`ServerConfig`] are its options;
 //! - [`Connections`] is the table of attached devices, and the downlink of routes in the same
 //!   process;
+//! - [`HttpUplink`] is the way to routes in other processes.
 //!
 //! A socket's way: `listener` -> `handshake` -> `connection/opening` -> `connection`, with
 //! `connections` and `outbound` for what others have to say to it. A server knows the registry and
@@ -24,7 +25,9 @@ mod lease;
 mod listener;
 mod outbound;
 mod server;
+mod uplink;
 
 pub use self::config::ServerConfig;
 pub use self::connections::Connections;
 pub use self::server::{Parts, Server};
+pub use self::uplink::HttpUplink;
