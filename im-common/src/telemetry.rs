@@ -1,7 +1,12 @@
 //! Logs: set up once by each node's `main`.
 
+use std::fs::File;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// How log events and the ready line are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -23,6 +28,8 @@ pub struct TelemetryConfig {
     /// Which events are logged, such as `info` or `im_route=debug,warn`.
     #[arg(long, env = "IM_LOG", default_value = "info")]
     pub log: String,
+    #[arg(skip)]
+    file: Option<Arc<File>>,
 }
 
 /// A filter that cannot be read.
@@ -34,15 +41,27 @@ pub struct InvalidFilter {
 }
 
 impl TelemetryConfig {
-    /// Starts logging to standard error. Call once.
+    /// Logs to a file instead of standard error, which a person is chatting on.
+    pub fn into_file(mut self, file: File) -> Self {
+        self.file = Some(Arc::new(file));
+        self
+    }
+
+    /// Starts logging. Call once.
     pub fn start(&self) -> Result<(), InvalidFilter> {
         let filter = EnvFilter::try_new(&self.log).map_err(|source| InvalidFilter {
             filter: self.log.clone(),
             source,
         })?;
+        let writer = match &self.file {
+            Some(file) => BoxMakeWriter::new(Arc::clone(file)),
+            None => BoxMakeWriter::new(std::io::stderr),
+        };
+        let is_terminal = self.file.is_none() && std::io::stderr().is_terminal();
         let subscriber = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(std::io::stderr);
+            .with_ansi(is_terminal)
+            .with_writer(writer);
         match self.log_format {
             LogFormat::Text => subscriber.init(),
             LogFormat::Json => subscriber.json().flatten_event(true).init(),

@@ -1,1 +1,73 @@
-fn main() {}
+//! Route, server and embedded backend in one process: the whole cluster with no dependencies.
+//!
+//! At a terminal it opens the chat prompt at once; otherwise it only serves. The parts and their
+//! ways are those of a cluster, put together without HTTP between them.
+
+mod args;
+mod folder;
+mod node;
+mod residents;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use im_client::cli::{self, ChatOptions};
+use im_common::node as process;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Args;
+use crate::folder::Folder;
+use crate::node::Node;
+
+/// Longer than the server's drain with nobody left to move.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let folder = match Folder::open(&args) {
+        Ok(folder) => folder,
+        Err(error) => return process::refuse(&error),
+    };
+    let telemetry = match folder.log_file() {
+        Ok(file) if args.wants_chat() => args.telemetry.clone().into_file(file),
+        _ => args.telemetry.clone(),
+    };
+    process::run(&telemetry, |shutdown| serve(args, folder, shutdown)).await
+}
+
+async fn serve(args: Args, folder: Folder, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let node = Node::start(&args, &folder).await?;
+    let bot = residents::start_echo_bot(node.route_url(), &folder).await?;
+    process::announce_ready(&args.telemetry, "im-standalone", &node.addresses());
+    if args.wants_chat() {
+        chat(&node, &folder, &shutdown).await?;
+        shutdown.cancel();
+    }
+    node.until(shutdown.cancelled()).await;
+    bot.close().await;
+    tokio::time::timeout(STOP_WITHIN, node.stop())
+        .await
+        .context("did not stop in time")?
+}
+
+/// Opens the prompt for the user of this machine, and returns when the user leaves.
+async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let url = node.route_url();
+    let builder = residents::local_user(url, folder).await?;
+    let greeting = vec![
+        format!(
+            "You are chatting on your own cluster. Try `@{} hello`.",
+            residents::ECHO
+        ),
+        format!("Others join with: cargo run --release -p im-client -- --route {url} --user NAME"),
+        ":all lists the commands, :q quits.".to_owned(),
+    ];
+    tokio::select! {
+        ended = cli::chat(ChatOptions { builder, greeting }) => { ended?; }
+        () = shutdown.cancelled() => {}
+    }
+    Ok(())
+}
