@@ -125,7 +125,8 @@ impl Accounts {
             .await?
             .ok_or_else(unauthenticated)?;
         if !bool::from(login.token_digest.ct_eq(&digest(secret))) {
-            return Err(unauthenticated());
+            // The device has logged in anew; whoever holds the old token must not fight it.
+            return Err(Code::LOGGED_OUT.into());
         }
         let name = self.names.name(user).await?.ok_or_else(unauthenticated)?;
         Ok(Caller {
