@@ -103,7 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.push(wire::Close::new(Code::CLOSED, 0));
         let goodbye = async {
             self.stream.write_all(&mut self.out).await?;
-            self.stream.shutdown().await
+            // The server hangs up once the acks are safe.
+            while self.stream.next().await?.is_some() {}
+            Ok::<_, FrameError>(())
         };
         if !matches!(timeout(GOODBYE_WITHIN, goodbye).await, Ok(Ok(()))) {
             tracing::debug!("the server did not take the goodbye");

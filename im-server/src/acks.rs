@@ -12,6 +12,7 @@ use im_common::message::Position;
 use im_common::transport::{DeviceAck, Uplink};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// Merges the acks of a lively conversation into a few writes for each second.
@@ -20,6 +21,8 @@ const GATHER_FOR: Duration = Duration::from_millis(200);
 const BATCH_DEVICES_MAX: usize = 500;
 /// What an outage may pile up, a few tens of megabytes; further logs are not noted.
 const POSITIONS_MAX: usize = 200_000;
+/// A leaving client waits for this, so it is short; the next batch makes up for it.
+const HAND_OVER_WITHIN: Duration = Duration::from_millis(500);
 /// How soon to try again after a failure, growing up to the longest.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5));
 
@@ -41,6 +44,8 @@ struct Shared {
 struct Pending {
     devices: HashMap<(UserId, DeviceId), Marks>,
     positions: usize,
+    /// Handed to a route that has not answered yet.
+    on_the_way: Vec<DeviceAck>,
 }
 
 impl Acks {
@@ -59,11 +64,29 @@ impl Acks {
         }
     }
 
-    /// Returns what a device has acked and no route knows yet.
+    /// Returns what a device has acked and no route has confirmed yet, older positions first.
     pub(crate) fn pending(&self, user: UserId, device: &DeviceId) -> Vec<Position> {
         let pending = self.shared.pending.lock();
-        let marks = pending.devices.get(&(user, device.clone()));
-        marks.map(positions_of).unwrap_or_default()
+        let is_its = |ack: &&DeviceAck| ack.user == user && ack.device == *device;
+        let on_the_way = pending.on_the_way.iter().filter(is_its);
+        let mut positions: Vec<_> = on_the_way.flat_map(|ack| ack.positions.clone()).collect();
+        if let Some(marks) = pending.devices.get(&(user, device.clone())) {
+            positions.extend(positions_of(marks));
+        }
+        positions
+    }
+
+    /// Hands over what one device has acked, so that its next connection, wherever it is, begins
+    /// there. What a route does not take in time leaves with a later batch.
+    pub(crate) async fn hand_over(&self, user: UserId, device: &DeviceId, uplink: &dyn Uplink) {
+        let positions = self.pending(user, device);
+        if positions.is_empty() {
+            return;
+        }
+        let ack = DeviceAck { user, device: device.clone(), positions };
+        if timeout(HAND_OVER_WITHIN, uplink.ack(vec![ack])).await.is_err() {
+            tracing::debug!(user.id = user.number(), "acks of a leaving device are late");
+        }
     }
 
     /// Hands over batches until told to stop.
@@ -87,11 +110,13 @@ impl Acks {
     /// Hands over everything; returns whether that succeeded. What failed is kept.
     pub(crate) async fn flush(&self, uplink: &dyn Uplink) -> bool {
         loop {
-            let batch = self.shared.pending.lock().take(BATCH_DEVICES_MAX);
+            let batch = self.shared.pending.lock().send(BATCH_DEVICES_MAX);
             if batch.is_empty() {
                 return true;
             }
-            if let Err(refusal) = uplink.ack(batch.clone()).await {
+            let taken = uplink.ack(batch.clone()).await;
+            self.shared.pending.lock().on_the_way.clear();
+            if let Err(refusal) = taken {
                 tracing::debug!(code = refusal.code.name(), "acks not taken, keeping them");
                 self.put_back(batch);
                 return false;
@@ -163,7 +188,7 @@ impl Pending {
         }
     }
 
-    fn take(&mut self, devices_max: usize) -> Vec<DeviceAck> {
+    fn send(&mut self, devices_max: usize) -> Vec<DeviceAck> {
         let taken = self.devices.extract_if(|_, _| true).take(devices_max);
         let batch: Vec<_> = taken
             .map(|((user, device), marks)| DeviceAck {
@@ -176,6 +201,7 @@ impl Pending {
         if self.devices.is_empty() {
             self.devices = HashMap::new();
         }
+        self.on_the_way.clone_from(&batch);
         batch
     }
 }

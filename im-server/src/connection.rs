@@ -103,6 +103,8 @@ impl Drop for Leaving {
 enum Ending {
     /// The client has hung up, or the network has.
     Gone,
+    /// The client has said goodbye, and waits until its acks are safe.
+    Left,
     /// The client is told why.
     Close(Code),
 }
@@ -192,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
             Frame::Ping(wire::Ping { nonce }) => self.say(wire::Pong { nonce }),
             Frame::Pong(_) => {}
             Frame::Hello(_) => return Err(Ending::Close(Code::OUT_OF_ORDER)),
-            Frame::Close(_) => return Err(Ending::Gone),
+            Frame::Close(_) => return Err(Ending::Left),
         }
         Ok(())
     }
@@ -288,8 +290,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     async fn end(self, ending: Ending) {
         self.log(match ending {
             Ending::Gone => "gone",
+            Ending::Left => "left",
             Ending::Close(code) => code.name(),
         });
+        if ending == Ending::Left {
+            let Leaving { attachment, context } = &self.leaving;
+            let session = &attachment.session;
+            context.acks.hand_over(session.user, &session.device, &*context.uplink).await;
+        }
         drop(self.leaving);
         if let Ending::Close(code) = ending {
             close(self.stream, self.writing, code).await;
