@@ -4,18 +4,19 @@
 //! and leaving succeeds. In a pipe nobody does: the exit code tells the worst that happened.
 
 mod arriving;
+mod leaving;
 mod obey;
 
 use std::io;
-use std::time::Duration;
 
 use im_common::message::Recipient;
-use tokio::time::timeout;
 
 use self::arriving::Arriving;
 pub(super) use self::arriving::show;
+use self::leaving::Leave;
 use super::command::{self, Command, Line};
 use super::exit::Exit;
+use super::failure::Failure;
 use super::input::{Input, Typed};
 use super::names::Names;
 use super::outgoing::{Answered, News, Outgoing};
@@ -26,11 +27,6 @@ use super::status::{self, Status};
 use super::terminal::{self, Restored};
 use super::{state, tell};
 use crate::{Client, ClientBuilder, ConnectionState, Error};
-
-/// How long `:q` waits for answers: what a person accepts. A pipe waits as long as sends may take.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
-/// How long the end waits for the cluster to take note of it.
-const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// What a chat needs.
 #[derive(Debug)]
@@ -137,14 +133,6 @@ enum Step {
     State(ConnectionState),
     Sends(News),
     Typed(Typed),
-}
-
-/// How to leave.
-enum Leave {
-    /// After what was sent is answered.
-    Answered,
-    /// Now, and so.
-    AtOnce(Exit),
 }
 
 impl Chat {
@@ -262,9 +250,7 @@ impl Chat {
 
     async fn state_changed(&mut self, state: &ConnectionState) -> Option<Leave> {
         if state.is_final() {
-            let ending = status::ending(state);
-            self.tell(&ending.to_string()).await;
-            return Some(Leave::AtOnce(ending.exit));
+            return Some(Leave::Ended(status::ending(state)));
         }
         if let Some(note) = self.status.note(state) {
             self.tell(&note).await;
@@ -278,51 +264,6 @@ impl Chat {
         }
         self.tell("Ctrl-C again leaves; so do :q and Ctrl-D").await;
         None
-    }
-
-    /// Ends the chat; tells what is not known to be accepted.
-    async fn leave(mut self, leave: Leave) -> Exit {
-        let exit = match leave {
-            Leave::AtOnce(exit) => exit,
-            Leave::Answered => self.wait_for_answers().await,
-        };
-        let unanswered: Vec<String> = self.outgoing.unanswered().map(str::to_owned).collect();
-        for what in &unanswered {
-            self.tell(&format!("unknown whether it was sent: {what}"))
-                .await;
-        }
-        if self.is_asked
-            && let Some(restored) = &mut self.restored
-        {
-            restored.abandon_line();
-        }
-        if timeout(CLOSE_WITHIN, self.client.close()).await.is_err() {
-            tracing::debug!("left before the cluster took note");
-        }
-        match exit {
-            Exit::Done if !unanswered.is_empty() => Exit::Unknown,
-            exit => exit,
-        }
-    }
-
-    async fn wait_for_answers(&mut self) -> Exit {
-        let patience = match self.is_edited {
-            true => ANSWERS_WITHIN,
-            // Every send ends by itself.
-            false => Duration::MAX,
-        };
-        let answers = async {
-            while self.outgoing.len() > 0 {
-                let news = tokio::select! {
-                    exit = self.signals.next() => return exit,
-                    news = self.outgoing.next() => news,
-                };
-                self.follow(news).await;
-            }
-            self.worst
-        };
-        let exit = timeout(patience, answers).await;
-        exit.unwrap_or(self.worst)
     }
 
     fn ask(&mut self) {
