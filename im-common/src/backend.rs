@@ -41,6 +41,7 @@ pub enum Mode {
 /// Which Redis holds accounts, logs and sessions.
 #[cfg(feature = "cluster")]
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Redis")]
 pub struct RedisConfig {
     /// Redis, such as `redis://127.0.0.1:6379`; several nodes of a Redis Cluster with commas between.
     #[arg(
@@ -53,6 +54,7 @@ pub struct RedisConfig {
     pub urls: Vec<String>,
     /// Stands before every key in Redis, so that several clusters can share one.
     #[arg(
+        id = "redis-prefix",
         long = "redis-prefix",
         env = "IM_REDIS_PREFIX",
         value_name = "PREFIX",
@@ -64,6 +66,7 @@ pub struct RedisConfig {
 /// Which etcd holds the list of nodes.
 #[cfg(feature = "cluster")]
 #[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "etcd")]
 pub struct EtcdConfig {
     /// Members of the etcd cluster, such as `http://127.0.0.1:2379`, with commas between.
     #[arg(
@@ -76,6 +79,7 @@ pub struct EtcdConfig {
     pub endpoints: Vec<String>,
     /// Stands before every key in etcd, so that several clusters can share one.
     #[arg(
+        id = "etcd-prefix",
         long = "etcd-prefix",
         env = "IM_ETCD_PREFIX",
         value_name = "PREFIX",

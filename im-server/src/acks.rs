@@ -83,8 +83,15 @@ impl Acks {
         if positions.is_empty() {
             return;
         }
-        let ack = DeviceAck { user, device: device.clone(), positions };
-        if timeout(HAND_OVER_WITHIN, uplink.ack(vec![ack])).await.is_err() {
+        let ack = DeviceAck {
+            user,
+            device: device.clone(),
+            positions,
+        };
+        if timeout(HAND_OVER_WITHIN, uplink.ack(vec![ack]))
+            .await
+            .is_err()
+        {
             tracing::debug!(user.id = user.number(), "acks of a leaving device are late");
         }
     }

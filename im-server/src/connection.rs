@@ -294,9 +294,15 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
             Ending::Close(code) => code.name(),
         });
         if ending == Ending::Left {
-            let Leaving { attachment, context } = &self.leaving;
+            let Leaving {
+                attachment,
+                context,
+            } = &self.leaving;
             let session = &attachment.session;
-            context.acks.hand_over(session.user, &session.device, &*context.uplink).await;
+            context
+                .acks
+                .hand_over(session.user, &session.device, &*context.uplink)
+                .await;
         }
         drop(self.leaving);
         if let Ending::Close(code) = ending {

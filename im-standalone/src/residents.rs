@@ -3,7 +3,6 @@
 use anyhow::Context as _;
 use im_client::{Client, ClientBuilder, Message};
 use im_common::code::Code;
-use im_common::message::Recipient;
 use im_common::name::UserName;
 
 use crate::folder::Folder;
@@ -18,7 +17,8 @@ pub(crate) async fn start_echo_bot(route: &str, folder: &Folder) -> anyhow::Resu
     let builder = resident(ECHO, route, folder).await?;
     let answer = async |client: Client, message: Message| {
         if message.is_private() {
-            client.send(Recipient::User(message.sender), message.text);
+            // A refusal is for the sender to see, who gets no echo.
+            client.reply(&message, message.text.clone()).await.ok();
         }
     };
     builder

@@ -1,3 +1,10 @@
-//! End-to-end suites, one module for each topic. One binary: two cores link slowly.
+//! End-to-end tests: one binary, one module for each topic; two cores link slowly.
 
 mod backends;
+mod bad_input;
+mod cluster;
+mod command_line;
+mod documents;
+mod everywhere;
+mod real;
+mod standalone;

@@ -1,3 +1,13 @@
-//! Harness of the end-to-end suites.
+//! Harness of the end-to-end tests: clusters in one process, real processes, users on the real SDK.
 
+pub mod cluster;
+pub mod http;
+pub mod process;
 pub mod services;
+pub mod terminal;
+pub mod user;
+
+use std::time::Duration;
+
+/// How long anything may take on a busy machine before a test calls it lost.
+pub const PATIENCE: Duration = Duration::from_secs(30);

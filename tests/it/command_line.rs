@@ -1,0 +1,258 @@
+//! The command `im`: in pipes, in scripts, and in a real terminal.
+
+use std::process::Command;
+
+use im_tests::process::{Ended, Process, binary};
+use im_tests::terminal::Terminal;
+use im_tests::user::{PASSWORD, TestUser};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A standalone, and a home for those who use the command.
+struct Scene {
+    _standalone: Process,
+    url: String,
+    home: TempDir,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let args = [
+            "--headless",
+            "--ephemeral",
+            "--route-listen=127.0.0.1:0",
+            "--server-listen=127.0.0.1:0",
+        ];
+        let mut standalone = Process::start("im-standalone", &args).await;
+        let url = standalone.ready().await["route"]
+            .as_str()
+            .expect("an address")
+            .to_owned();
+        let home = tempfile::tempdir().expect("a home");
+        std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).expect("written");
+        Self {
+            _standalone: standalone,
+            url,
+            home,
+        }
+    }
+
+    async fn im(&self, user: &str, args: &[&str]) -> Process {
+        let home = self.home.path().display().to_string();
+        let password = format!("{home}/password");
+        let variables = [
+            ("IM_ROUTE", self.url.as_str()),
+            ("IM_USER", user),
+            ("IM_PASSWORD_FILE", &password),
+            ("XDG_STATE_HOME", &home),
+        ];
+        Process::start_with("im", args, &variables).await
+    }
+
+    async fn run(&self, user: &str, args: &[&str]) -> Ended {
+        self.im(user, args).await.ended().await
+    }
+
+    /// The command in a real terminal.
+    fn terminal(&self, user: &str) -> Terminal {
+        let home = self.home.path().display();
+        Terminal::run(&format!(
+            "env HOME={home} XDG_STATE_HOME={home}/{user} IM_ROUTE={} {} --user {user} --password-file {home}/password; echo left with $?; stty -a | grep -o -- '-\\?icanon'; cat",
+            self.url,
+            binary("im").display(),
+        ))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_register_send_tail_and_list() {
+    let scene = Scene::set().await;
+    for user in ["alice", "bob"] {
+        let ended = scene.run(user, &["register", "--json"]).await;
+        assert_eq!(ended.code(), Some(0), "{ended:?}");
+        let json: Value = serde_json::from_str(&ended.stdout[0]).expect("JSON");
+        assert_eq!(json["name"], user);
+    }
+    let again = scene.run("alice", &["register"]).await;
+    assert_eq!(again.code(), Some(1), "{again:?}");
+    assert!(again.stderr.contains("taken"), "{again:?}");
+
+    let mut tail = scene.im("bob", &["tail", "--json", "--count", "2"]).await;
+    let online = async {
+        loop {
+            let ended = scene.run("alice", &["online", "--json"]).await;
+            if ended.stdout.iter().any(|line| line.contains("\"bob\"")) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(im_tests::PATIENCE, online)
+        .await
+        .expect("bob is online");
+    let sent = scene
+        .run(
+            "alice",
+            &["send", "bob", "line one\nline \"two\"", "--json"],
+        )
+        .await;
+    assert_eq!(sent.code(), Some(0), "{sent:?}");
+    let receipt: Value = serde_json::from_str(&sent.stdout[0]).expect("JSON");
+    let mut pipe = scene.im("alice", &["send", "lobby", "-"]).await;
+    pipe.type_line("from a pipe").await;
+    assert_eq!(pipe.ended().await.code(), Some(0));
+    let first: Value = serde_json::from_str(&tail.line().await).expect("JSON");
+    assert_eq!(
+        (&first["text"], &first["sequence"]),
+        (&Value::from("line one\nline \"two\""), &receipt["sequence"])
+    );
+    let second: Value = serde_json::from_str(&tail.line().await).expect("JSON");
+    assert_eq!(
+        second["text"].as_str().expect("text").trim_end(),
+        "from a pipe"
+    );
+    assert_eq!(tail.ended().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_say_what_went_wrong() {
+    let scene = Scene::set().await;
+    scene.run("alice", &["register"]).await;
+    for (user, args, code) in [
+        ("alice", &["send", "nobody", "hi"][..], 7),
+        ("nobody", &["online"], 4),
+        ("alice", &["send", "lobby"], 2),
+        ("alice", &["--route", "http://127.0.0.1:1", "online"], 3),
+        ("alice", &["send", "lobby", ""], 1),
+    ] {
+        let ended = scene.run(user, args).await;
+        assert_eq!(ended.code(), Some(code), "{args:?}: {ended:?}");
+        assert!(!ended.stderr.is_empty(), "{args:?} explains itself");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_sends_lines_and_prints_plainly() {
+    let scene = Scene::set().await;
+    let bob = TestUser::register(std::slice::from_ref(&scene.url), "bob").await;
+    scene.run("alice", &["register"]).await;
+    let mut alice = scene.im("alice", &[]).await;
+    for line in [
+        "hello all",
+        "@bob only you",
+        &format!("{};;also you", bob.id()),
+        "::colon",
+        ":nonsense",
+    ] {
+        alice.type_line(line).await;
+    }
+    let ended = alice.ended().await;
+    let seen = bob.expect_count(4).await;
+    let texts: Vec<_> = seen
+        .iter()
+        .filter(|message| message.is_private())
+        .map(|message| message.text.as_str())
+        .collect();
+    assert_eq!(texts, ["only you", "also you"]);
+    bob.expect(":colon").await;
+    assert!(
+        seen.iter()
+            .all(|message| !message.text.contains("nonsense")),
+        "a command is never sent as text"
+    );
+    assert!(
+        ended.stdout.iter().all(|line| !line.contains('\u{1b}')),
+        "{ended:?}"
+    );
+    assert_eq!(
+        ended.code(),
+        Some(1),
+        "an unknown command was an error: {ended:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_people_chat_in_real_terminals() {
+    let scene = Scene::set().await;
+    for user in ["alice", "bob"] {
+        assert_eq!(scene.run(user, &["register"]).await.code(), Some(0));
+    }
+    let (alice, bob) = (scene.terminal("alice"), scene.terminal("bob"));
+    alice.shows("alice>").await;
+    bob.shows("bob>").await;
+    bob.type_line("hello from bob");
+    alice.shows("hello from bob").await;
+
+    // Half a line is typed while messages arrive; it must still be there, whole.
+    alice.type_text("half a li");
+    alice.shows("alice> half a li").await;
+    for number in 0..20 {
+        bob.type_line(&format!("interruption {number}"));
+    }
+    alice.shows("interruption 19").await;
+    let screen = alice
+        .until("the prompt", |screen| {
+            screen.trim_end().ends_with("alice> half a li")
+        })
+        .await;
+    assert_eq!(screen.matches("alice> half a li").count(), 1, "{screen}");
+    alice.type_line("ne, finished");
+    bob.shows("half a line, finished").await;
+
+    alice.type_line("@bob in private");
+    bob.shows("in private").await;
+    alice.type_line(":olu");
+    alice
+        .until("both names", |screen| {
+            screen.contains("echo") && screen.matches("bob").count() > 1
+        })
+        .await;
+    alice.type_line(":qq");
+    alice.shows(":all").await;
+    let everything = bob.screen();
+    assert!(!everything.contains(":qq"), "{everything}");
+
+    alice.type_line(":q");
+    let left = alice.shows("left with 0").await;
+    assert!(left.contains("left with 0"), "{left}");
+    alice
+        .until("a terminal in its ordinary mode", |screen| {
+            screen.lines().any(|line| line.trim() == "icanon")
+        })
+        .await;
+    bob.press("C-d");
+    bob.shows("left with 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_standalone_opens_a_chat_at_a_terminal() {
+    let home = tempfile::tempdir().expect("a home");
+    let path = home.path().display();
+    let terminal = Terminal::run(&format!(
+        "env HOME={path} XDG_DATA_HOME={path}/data XDG_STATE_HOME={path}/state USER=alice {} --route-listen 127.0.0.1:0 --server-listen 127.0.0.1:0; echo left with $?; cat",
+        binary("im-standalone").display(),
+    ));
+    terminal.shows("alice>").await;
+    terminal.type_line("@echo hello bot");
+    terminal
+        .until("the answer", |screen| {
+            screen.matches("hello bot").count() >= 2
+        })
+        .await;
+    terminal.type_line(":q");
+    terminal.shows("left with 0").await;
+}
+
+#[test]
+fn help_begins_with_examples() {
+    for name in ["im", "im-server", "im-route", "im-standalone"] {
+        let output = Command::new(binary(name))
+            .arg("--help")
+            .output()
+            .expect("it runs");
+        let help = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && help.contains("Examples:"),
+            "{name}: {help}"
+        );
+    }
+}

@@ -1,0 +1,156 @@
+//! What the documents and manifests promise, held against the code.
+
+use std::process::Command;
+
+use im_common::code::{NextStep, TABLE};
+use im_tests::process::root;
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn dependencies(args: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--prefix", "none", "--format", "{p}"])
+        .args(args)
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn crates_depend_only_on_whom_they_may() {
+    let ours = |package: &str| {
+        let mut ours: Vec<String> = dependencies(&["-p", package, "-e", "normal", "--depth", "1"])
+            .into_iter()
+            .filter(|name| name.starts_with("im-") && name != package)
+            .collect();
+        ours.sort();
+        ours.dedup();
+        ours
+    };
+    assert_eq!(ours("im-common"), Vec::<String>::new());
+    assert_eq!(ours("im-client"), ["im-common"]);
+    assert_eq!(ours("im-server"), ["im-common"]);
+    assert_eq!(ours("im-route"), ["im-common"]);
+    assert_eq!(
+        ours("im-standalone"),
+        ["im-client", "im-common", "im-route", "im-server"]
+    );
+}
+
+#[test]
+fn an_integrator_pulls_no_server_and_no_command_line() {
+    let pulled = dependencies(&["-p", "im-client", "--no-default-features", "-e", "normal"]);
+    for unwanted in [
+        "redis",
+        "etcd-client",
+        "fjall",
+        "moka",
+        "axum",
+        "rustyline",
+        "clap",
+        "argon2",
+    ] {
+        assert!(
+            !pulled.iter().any(|name| name == unwanted),
+            "the SDK pulls {unwanted}"
+        );
+    }
+}
+
+#[test]
+fn the_server_never_talks_to_redis_itself() {
+    let folder = root().join("im-server/src");
+    let grep = Command::new("grep")
+        .args(["-rniE", "redis|fjall"])
+        .arg(folder)
+        .output()
+        .expect("grep runs");
+    assert_eq!(String::from_utf8_lossy(&grep.stdout), "");
+}
+
+#[test]
+fn the_protocol_document_lists_every_code() {
+    let document = read("docs/PROTOCOL.md");
+    for entry in TABLE {
+        let step = match entry.code.next_step() {
+            NextStep::Retry => "retry",
+            NextStep::LogIn => "log in",
+            NextStep::Sync => "sync",
+            NextStep::GiveUp => "give up",
+        };
+        let row = format!(
+            "| {} | `{}` | {} | {step} |",
+            entry.code.0, entry.name, entry.meaning
+        );
+        assert!(
+            document.contains(&row),
+            "docs/PROTOCOL.md lacks the row\n{row}"
+        );
+    }
+}
+
+#[test]
+fn the_smallest_bot_is_small() {
+    let bot = read("im-client/examples/echo_bot.rs");
+    let code = bot
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with("//"));
+    assert!(code.count() <= 15, "{bot}");
+}
+
+#[test]
+fn the_api_description_lists_every_path() {
+    let description: serde_json::Value = serde_json::from_str(&im_route::openapi()).expect("JSON");
+    let paths = description["paths"].as_object().expect("paths");
+    for path in [
+        "/v1/users",
+        "/v1/login",
+        "/v1/ticket",
+        "/v1/logout",
+        "/v1/messages",
+        "/v1/users/online",
+        "/v1/users/{user}",
+        "/v1/conversations/{conversation}/messages",
+        "/v1/health",
+    ] {
+        assert!(paths.contains_key(path), "{path} is not described");
+    }
+}
+
+#[test]
+fn documents_link_to_files_that_exist() {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/PROTOCOL.md",
+        "docs/VOCABULARY.md",
+    ] {
+        let text = read(document);
+        let folder = root().join(document);
+        let folder = folder.parent().expect("a folder");
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let path = target.split('#').next().unwrap_or_default();
+            if !path.is_empty() && !path.contains("://") {
+                assert!(folder.join(path).exists(), "{document} links to {target}");
+            }
+        }
+    }
+}

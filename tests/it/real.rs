@@ -1,0 +1,366 @@
+//! The cluster of `scripts/cluster.sh`: real processes, real Redis and etcd, real kills.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
+use im_client::ConnectionState;
+use im_common::message::Recipient;
+use im_common::secret::ClusterSecret;
+use im_tests::process::{binary, root};
+use im_tests::user::{PASSWORD, TestUser, accepted};
+use tempfile::TempDir;
+use tokio::time::{Instant, timeout};
+
+/// A cluster that the script started; stopped and wiped when dropped.
+struct Scripted {
+    folder: TempDir,
+}
+
+impl Scripted {
+    fn up() -> Self {
+        let scripted = Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
+        scripted.script(&["up"]);
+        scripted
+    }
+
+    fn script(&self, args: &[&str]) -> String {
+        let output = Command::new(root().join("scripts/cluster.sh"))
+            .args(args)
+            .env("IM_CLUSTER_DIR", self.folder.path())
+            .env("IM_BIN_DIR", binary("im").parent().expect("a folder"))
+            .output()
+            .expect("the script runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success(),
+            "{args:?}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        said
+    }
+
+    /// The routes' URLs, from their ready lines.
+    fn routes(&self) -> Vec<String> {
+        let ready = |number: usize| {
+            let line =
+                std::fs::read_to_string(self.folder.path().join(format!("run/route-{number}.out")));
+            let line = line.expect("a ready line");
+            format!(
+                "http://{}",
+                line.trim().rsplit(' ').next().expect("an address")
+            )
+        };
+        (1..=2).map(ready).collect()
+    }
+
+    /// A counter summed over the routes.
+    async fn counter(&self, name: &str) -> u64 {
+        let secret =
+            ClusterSecret::from_file(&self.folder.path().join("secret")).expect("the secret");
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client");
+        let mut sum = 0;
+        for route in self.routes() {
+            let request = http.get(format!("{route}/internal/v1/metrics"));
+            let request = request.header("authorization", secret.node_credential().header());
+            let text = request
+                .send()
+                .await
+                .expect("the route answers")
+                .text()
+                .await
+                .expect("text");
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("{name} ")));
+            sum += line.expect("the counter").parse::<u64>().expect("a number");
+        }
+        sum
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        let down = Command::new(root().join("scripts/cluster.sh"))
+            .arg("down")
+            .env("IM_CLUSTER_DIR", self.folder.path())
+            .status();
+        assert!(down.is_ok_and(|status| status.success()) || std::thread::panicking());
+    }
+}
+
+const USERS: usize = 300;
+const PRIVATE: usize = 19_200;
+const LOBBY: usize = 800;
+
+fn server_of(user: &TestUser) -> String {
+    match &*user.client().state().borrow() {
+        ConnectionState::Attached { server, .. } => server.to_string(),
+        other => panic!("not attached: {other:?}"),
+    }
+}
+
+/// Registers through one route and logs in through both, half of the users each.
+async fn connect_all(routes: &[String]) -> Vec<TestUser> {
+    let registered = stream::iter(0..USERS).map(|number| async move {
+        im_client::register(&routes[..1], &name(number), PASSWORD)
+            .await
+            .expect("registered");
+    });
+    registered.buffer_unordered(8).collect::<Vec<()>>().await;
+    // One route after the other, so that each deals its own turns.
+    let mut users = Vec::new();
+    for number in 0..USERS {
+        let mut urls = routes.to_vec();
+        urls.rotate_left(number % routes.len());
+        users.push(TestUser::offline(&urls, &name(number)));
+    }
+    stream::iter(users.iter_mut())
+        .map(TestUser::reconnect)
+        .buffer_unordered(8)
+        .collect::<Vec<()>>()
+        .await;
+    users
+}
+
+fn name(number: usize) -> String {
+    format!("user-{number}")
+}
+
+/// Sends everything: privately to the next user, every twenty-fifth message to the lobby.
+fn send_all(users: &[TestUser]) -> Vec<im_client::Sending> {
+    let total = PRIVATE + LOBBY;
+    (0..total)
+        .map(|number| {
+            let sender = number % USERS;
+            let is_lobby = number % (total / LOBBY) == 0;
+            let to = if is_lobby {
+                Recipient::Lobby
+            } else {
+                users[(sender + 1) % USERS].address()
+            };
+            users[sender].client().send(to, format!("message {number}"))
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_users_and_a_killed_server() {
+    let scripted = Scripted::up();
+    let users = connect_all(&scripted.routes()).await;
+    let mut placed: HashMap<String, Vec<usize>> = HashMap::new();
+    for (number, user) in users.iter().enumerate() {
+        placed.entry(server_of(user)).or_default().push(number);
+    }
+    let shares: Vec<usize> = placed.values().map(Vec::len).collect();
+    assert_eq!(shares, [100, 100, 100]);
+
+    let before = scripted.counter("im_pushes_total").await;
+    users[0].say("one push for each server").await;
+    join_all(
+        users[1..]
+            .iter()
+            .map(|user| user.expect("one push for each server")),
+    )
+    .await;
+    assert_eq!(scripted.counter("im_pushes_total").await - before, 3);
+
+    let sending = send_all(&users);
+    // In the middle of it, as the first tenth is accepted, a server dies.
+    let (first, rest) = sending.into_iter().enumerate().fold(
+        (Vec::new(), Vec::new()),
+        |(mut first, mut rest), (number, sending)| {
+            if number < (PRIVATE + LOBBY) / 10 {
+                first.push(sending);
+            } else {
+                rest.push(sending);
+            }
+            (first, rest)
+        },
+    );
+    join_all(first.into_iter().map(accepted)).await;
+    let victims = victims_of(&scripted, &placed);
+    scripted.script(&["kill", "server-2"]);
+    let killed = Instant::now();
+    let back = join_all(
+        victims
+            .iter()
+            .map(|&number| attached_elsewhere(&users[number], &placed)),
+    );
+    timeout(Duration::from_secs(5), back)
+        .await
+        .expect("users of a killed server are back within 5 s");
+    let recovery = killed.elapsed();
+    join_all(rest.into_iter().map(accepted)).await;
+
+    check_all(&users).await;
+    // A killed server leaves no ghosts: its users may log in anew at once.
+    let mut anew = users[victims[0]].another_device("test");
+    timeout(Duration::from_secs(2), anew.reconnect())
+        .await
+        .expect("login at once");
+    eprintln!("100 users of a killed server were back after {recovery:?}");
+}
+
+/// The users on the server that runs as `server-2`.
+fn victims_of(scripted: &Scripted, placed: &HashMap<String, Vec<usize>>) -> Vec<usize> {
+    let log =
+        std::fs::read_to_string(scripted.folder.path().join("log/server-2.log")).expect("its log");
+    let id = placed
+        .keys()
+        .find(|id| log.contains(id.as_str()))
+        .expect("the server logs its id");
+    placed[id].clone()
+}
+
+async fn attached_elsewhere(user: &TestUser, placed: &HashMap<String, Vec<usize>>) {
+    let dead = server_of_number(user, placed);
+    let mut state = user.client().state();
+    let elsewhere = |state: &ConnectionState| match state {
+        ConnectionState::Attached { server, .. } => server.to_string() != dead,
+        _ => false,
+    };
+    state.wait_for(elsewhere).await.expect("the client lives");
+}
+
+fn server_of_number(user: &TestUser, placed: &HashMap<String, Vec<usize>>) -> String {
+    let name = user.address().to_string();
+    let on = |numbers: &Vec<usize>| numbers.iter().any(|&number| self::name(number) == name);
+    placed
+        .iter()
+        .find(|(_, numbers)| on(numbers))
+        .expect("every user was placed")
+        .0
+        .clone()
+}
+
+/// Every user sees every lobby message but their own, and every private message meant for them.
+async fn check_all(users: &[TestUser]) {
+    let total = PRIVATE + LOBBY;
+    let step = total / LOBBY;
+    let mut expected: Vec<usize> = vec![LOBBY; USERS];
+    for number in 0..total {
+        if number % step == 0 {
+            expected[number % USERS] -= 1;
+        } else {
+            expected[(number % USERS + 1) % USERS] += 1;
+        }
+    }
+    // The message about pushes came from the first user.
+    expected.iter_mut().skip(1).for_each(|count| *count += 1);
+    join_all(
+        users
+            .iter()
+            .zip(&expected)
+            .map(|(user, &count)| user.expect_count(count)),
+    )
+    .await;
+    for (user, count) in users.iter().zip(expected) {
+        user.check_order();
+        assert_eq!(user.seen_count(), count);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_whose_route_dies_before_the_push_arrives_all_the_same() {
+    let scripted = Scripted::up();
+    let routes = scripted.routes();
+    let bob = TestUser::register(&routes[1..], "bob").await;
+    let alice = TestUser::register(&routes[1..], "alice").await;
+    // Whatever route-1 had accepted and not pushed yet when it was killed, route-2 must finish.
+    let http = im_tests::http::Http::log_in(&routes[0], "alice", "web").await;
+    let body = |number| serde_json::json!({"to": "bob", "text": format!("{number}")});
+    let burst = async {
+        let mut count = 0;
+        loop {
+            let answers =
+                join_all((0..16).map(|offset| try_post(&http, body(count + offset)))).await;
+            let accepted = answers.into_iter().flatten().count();
+            count += 16;
+            if accepted < 16 || count >= 20_000 {
+                return;
+            }
+        }
+    };
+    let kill = async {
+        bob.expect_count(200).await;
+        scripted.script(&["kill", "route-1"]);
+    };
+    tokio::join!(burst, kill);
+    let stored = alice
+        .client()
+        .history(&bob.address(), None, 1)
+        .await
+        .expect("history");
+    let head = stored.last().expect("messages were stored").sequence.0;
+    bob.expect_count(usize::try_from(head).expect("a count"))
+        .await;
+    bob.check_order();
+}
+
+async fn try_post(http: &im_tests::http::Http, body: serde_json::Value) -> Option<()> {
+    let request = http
+        .request(reqwest::Method::POST, "/v1/messages")
+        .json(&body);
+    let response = request.send().await.ok()?;
+    response.status().is_success().then_some(())
+}
+
+#[test]
+fn nodes_explain_what_they_lack() {
+    let run = |name: &str, args: &[&str]| {
+        let output = Command::new(binary(name))
+            .args(args)
+            .env_clear()
+            .output()
+            .expect("it runs");
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (code, said) = run(
+        "im-route",
+        &[
+            "--redis",
+            "redis://127.0.0.1:1",
+            "--etcd",
+            "http://127.0.0.1:1",
+        ],
+    );
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--secret-file"), "{said}");
+    let (code, said) = run("im-route", &["--redis", "redis://127.0.0.1:1"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("--etcd"), "{said}");
+    let (code, said) = run(
+        "im-server",
+        &["--etcd", "http://127.0.0.1:1", "--listen", "nonsense"],
+    );
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("nonsense"), "{said}");
+    let secret = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(secret.path(), "x".repeat(40)).expect("written");
+    let path = |path: &Path| path.display().to_string();
+    let (code, said) = run(
+        "im-route",
+        &[
+            "--redis",
+            "redis://127.0.0.1:1",
+            "--etcd",
+            "http://127.0.0.1:1",
+            "--secret-file",
+            &path(secret.path()),
+        ],
+    );
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("127.0.0.1:1"), "{said}");
+}

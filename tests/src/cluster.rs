@@ -1,0 +1,317 @@
+//! `TestCluster`: routes and servers in this process, on port 0, over any kind of shared state; or
+//! the standalone binary behind the same face.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use im_common::backend::registry::ServerInfo;
+use im_common::backend::{Backend, EtcdConfig, Mode, RedisConfig};
+use im_common::id::{DeviceId, UserId};
+use im_common::message::Identity;
+use im_common::name::UserName;
+use im_common::secret::ClusterSecret;
+use im_common::tasks::Tasks;
+use im_common::ticket::{Ticket, TicketKey};
+use im_route::{Counters, HttpDownlink, Route, RouteConfig};
+use im_server::{Connections, HttpUplink, Server, ServerConfig};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::PATIENCE;
+use crate::process::Process;
+use crate::services::{Etcd, Redis};
+use crate::user::TestUser;
+
+/// What a cluster keeps its shared state in.
+enum Shared {
+    /// One backend in this process, shared by all nodes.
+    Embedded(Box<Backend>),
+    /// Real Redis and etcd, which each node reaches by itself.
+    Stores(Box<(Redis, Etcd)>),
+    /// The standalone binary, which has its own.
+    Standalone { _process: Box<Process> },
+}
+
+/// A cluster under test. Dropping it ends everything it started.
+pub struct TestCluster {
+    shared: Shared,
+    routes: Vec<RouteNode>,
+    servers: Vec<ServerNode>,
+    secret: ClusterSecret,
+    tasks: Tasks,
+}
+
+/// A route in this process.
+pub struct RouteNode {
+    /// The base of its HTTP API.
+    pub url: String,
+    /// What it has done.
+    pub counters: Arc<Counters>,
+    running: Running,
+}
+
+/// A server in this process.
+pub struct ServerNode {
+    /// What it announced.
+    pub info: ServerInfo,
+    running: Running,
+}
+
+struct Running {
+    stop: CancellationToken,
+    ended: JoinHandle<()>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.ended)
+            .await
+            .expect("a node stops in time")
+            .expect("no panic");
+    }
+}
+
+impl TestCluster {
+    /// One route and one server over an embedded backend, joined by HTTP.
+    pub async fn embedded() -> Self {
+        Self::embedded_with(1, 1).await
+    }
+
+    /// Routes and servers over an embedded backend.
+    pub async fn embedded_with(routes: usize, servers: usize) -> Self {
+        let tasks = Tasks::new();
+        let backend = Backend::connect(&Mode::Embedded(None), &tasks)
+            .await
+            .expect("embedded backend");
+        Self::start(Shared::Embedded(Box::new(backend)), routes, servers, tasks).await
+    }
+
+    /// Routes and servers over real Redis and etcd.
+    pub async fn stores_with(routes: usize, servers: usize) -> Self {
+        let shared = Shared::Stores(Box::new((Redis::start().await, Etcd::start().await)));
+        Self::start(shared, routes, servers, Tasks::new()).await
+    }
+
+    /// The standalone binary.
+    pub async fn standalone() -> Self {
+        let mut process = Process::start(
+            "im-standalone",
+            &[
+                "--headless",
+                "--ephemeral",
+                "--route-listen=127.0.0.1:0",
+                "--server-listen=127.0.0.1:0",
+            ],
+        )
+        .await;
+        let ready = process.ready().await;
+        let url = ready["route"].as_str().expect("a route address").to_owned();
+        let running = Running {
+            stop: CancellationToken::new(),
+            ended: tokio::task::spawn_blocking(|| ()),
+        };
+        let route = RouteNode {
+            url,
+            counters: Arc::default(),
+            running,
+        };
+        Self {
+            shared: Shared::Standalone {
+                _process: Box::new(process),
+            },
+            routes: vec![route],
+            servers: Vec::new(),
+            secret: ClusterSecret::fresh(),
+            tasks: Tasks::new(),
+        }
+    }
+
+    async fn start(shared: Shared, routes: usize, servers: usize, tasks: Tasks) -> Self {
+        let secret = ClusterSecret::fresh();
+        let mut cluster = Self {
+            shared,
+            routes: Vec::new(),
+            servers: Vec::new(),
+            secret,
+            tasks,
+        };
+        for _ in 0..routes {
+            cluster.add_route(RouteConfig::for_tests()).await;
+        }
+        for _ in 0..servers {
+            cluster.add_server(ServerConfig::for_tests()).await;
+        }
+        cluster
+    }
+
+    /// Starts one more route.
+    pub async fn add_route(&mut self, config: RouteConfig) {
+        let downlink = Arc::new(HttpDownlink::new(&self.secret.node_credential()));
+        let parts = im_route::Parts {
+            backend: self.backend().await,
+            downlink,
+            secret: self.secret.clone(),
+        };
+        let route = Route::bind(config, parts).await.expect("a route binds");
+        let (url, counters) = (format!("http://{}", route.address()), route.counters());
+        let running = self.run(move |stop| async move { route.run(stop.cancelled_owned()).await });
+        self.routes.push(RouteNode {
+            url,
+            counters,
+            running,
+        });
+    }
+
+    /// Starts one more server and waits until every route can place clients there.
+    pub async fn add_server(&mut self, config: ServerConfig) -> ServerInfo {
+        let registry = self.backend().await.registry;
+        let credential = self.secret.node_credential();
+        let uplink = Arc::new(HttpUplink::new(
+            registry.routes(),
+            credential,
+            self.tasks.clone(),
+        ));
+        let connections = Connections::new(config.connections_max);
+        let parts = im_server::Parts {
+            registry,
+            uplink,
+            connections,
+            secret: self.secret.clone(),
+        };
+        let server = Server::bind(config, parts).await.expect("a server binds");
+        let info = server.info();
+        let running = self.run(move |stop| async move { server.run(stop.cancelled_owned()).await });
+        self.servers.push(ServerNode {
+            info: info.clone(),
+            running,
+        });
+        self.placeable(self.servers.len()).await;
+        info
+    }
+
+    fn run<F, R>(&self, node: F) -> Running
+    where
+        F: FnOnce(CancellationToken) -> R,
+        R: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let stop = CancellationToken::new();
+        let node = node(stop.clone());
+        let ended = self.tasks.spawn("node", async move {
+            node.await.expect("a node ends without error");
+        });
+        Running { stop, ended }
+    }
+
+    /// A node's own way to the shared state.
+    pub async fn backend(&self) -> Backend {
+        match &self.shared {
+            Shared::Embedded(backend) => Backend::clone(backend),
+            Shared::Stores(stores) => {
+                let (redis, etcd) = &**stores;
+                let redis = RedisConfig {
+                    urls: vec![redis.url()],
+                    prefix: "im".into(),
+                };
+                let etcd = EtcdConfig {
+                    endpoints: vec![etcd.url()],
+                    prefix: "/im".into(),
+                };
+                let mode = Mode::Cluster(redis, etcd);
+                Backend::connect(&mode, &self.tasks)
+                    .await
+                    .expect("Redis and etcd answer")
+            }
+            Shared::Standalone { .. } => panic!("the standalone keeps its backend to itself"),
+        }
+    }
+
+    /// Waits until every route reports this many servers that take clients.
+    pub async fn placeable(&self, servers: usize) {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client");
+        for route in &self.routes {
+            let url = format!("{}/v1/health", route.url);
+            let seen = async || {
+                let health = http
+                    .get(&url)
+                    .send()
+                    .await
+                    .ok()?
+                    .json::<serde_json::Value>()
+                    .await
+                    .ok()?;
+                health["servers"].as_u64()
+            };
+            let mut look = tokio::time::interval(Duration::from_millis(20));
+            let wait = async {
+                while seen().await != Some(servers as u64) {
+                    look.tick().await;
+                }
+            };
+            let route = &route.url;
+            tokio::time::timeout(PATIENCE, wait)
+                .await
+                .unwrap_or_else(|_| panic!("{route} does not see {servers} servers"));
+        }
+    }
+
+    /// The routes' addresses, that of `first` at the front.
+    pub fn urls(&self, first: usize) -> Vec<String> {
+        let mut urls: Vec<String> = self.routes.iter().map(|route| route.url.clone()).collect();
+        let count = urls.len();
+        urls.rotate_left(first % count);
+        urls
+    }
+
+    /// The routes.
+    pub fn routes(&self) -> &[RouteNode] {
+        &self.routes
+    }
+
+    /// The servers.
+    pub fn servers(&self) -> &[ServerNode] {
+        &self.servers
+    }
+
+    /// Stops a server as an operator would: its clients move.
+    pub async fn drain_server(&mut self, index: usize) {
+        self.servers.remove(index).running.stop().await;
+    }
+
+    /// Stops a route gracefully.
+    pub async fn stop_route(&mut self, index: usize) {
+        self.routes.remove(index).running.stop().await;
+    }
+
+    /// A genuine ticket that ended this long ago.
+    pub fn ticket_expired_for(&self, age: Duration, name: &str) -> Bytes {
+        let identity = Identity {
+            user: UserId::new(1).expect("a valid id"),
+            name: UserName::new(name).expect("a valid name"),
+            device: DeviceId::new("test").expect("a valid device"),
+        };
+        let expires_at = SystemTime::now() - age;
+        TicketKey::new(&self.secret).issue(&Ticket {
+            identity,
+            login_epoch: 1,
+            expires_at,
+        })
+    }
+
+    /// Registers and connects a user.
+    pub async fn user(&self, name: &str) -> TestUser {
+        TestUser::register(&self.urls(0), name).await
+    }
+
+    /// Registers and connects several users at once.
+    pub async fn users<const N: usize>(&self, names: [&str; N]) -> [TestUser; N] {
+        let users = futures::future::join_all(names.map(|name| self.user(name))).await;
+        users
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("as many users as names"))
+    }
+}
