@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::Parser;
 use im_common::backend::{EtcdConfig, connect_registry};
 use im_common::node;
@@ -85,6 +86,16 @@ async fn serve(
         ("http", info.http_address),
     ];
     node::announce_ready(&args.telemetry, "im-server", &addresses);
-    server.run(shutdown.cancelled_owned()).await?;
+    // A node that has lost its registry tasks or its requests stops, to be restarted whole.
+    let stop = async {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tasks.cancelled() => {}
+        }
+    };
+    server.run(stop).await?;
+    if !shutdown.is_cancelled() {
+        bail!("a part of the node broke; see the log");
+    }
     Ok(tasks.wait(STOP_WITHIN).await?)
 }
