@@ -74,8 +74,12 @@ impl Inbox {
     }
 
     pub(crate) fn heads(&mut self, heads: wire::Heads) -> Result<(), Malformed> {
+        let (more, now) = (heads.more, Instant::now());
         let heads: Vec<Head> = heads.try_into()?;
-        self.timeline.heads(heads, Instant::now());
+        self.timeline.heads(heads, now);
+        if !more {
+            self.timeline.heads_are_whole(now);
+        }
         Ok(())
     }
 
@@ -158,7 +162,7 @@ impl Inbox {
     pub(crate) fn wake(&mut self, now: Instant) {
         self.timeline.wake(now);
         if self.timeline.awaits_heads() && self.heads_by <= now {
-            self.timeline.heads(Vec::new(), now);
+            self.timeline.heads_are_whole(now);
         }
         if let Some((position, _)) = self.asked.take_if(|(_, answer_by)| *answer_by <= now) {
             tracing::debug!(conversation.id = %position.conversation, "sync was not answered");

@@ -67,8 +67,7 @@ impl Timeline {
         self.heard.is_some()
     }
 
-    /// Takes in how far the logs are. A conversation missing in the first heads of a connection
-    /// had no log then.
+    /// Takes in how far some logs are.
     pub(crate) fn heads(&mut self, heads: Vec<Head>, now: Instant) {
         for head in heads {
             let newest = head.newest;
@@ -78,6 +77,11 @@ impl Timeline {
             }
             self.note(&newest, now);
         }
+    }
+
+    /// All heads are in: a conversation that is missing in the first ones of a connection had no
+    /// log then.
+    pub(crate) fn heads_are_whole(&mut self, now: Instant) {
         for (conversation, (epoch, sequence)) in self.heard.take().unwrap_or_default() {
             let newest = Position {
                 conversation,

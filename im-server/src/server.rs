@@ -175,6 +175,8 @@ impl Server {
 
     /// Serves until `shutdown` resolves, then drains. Fails when a part of the server broke.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let info = self.info();
+        tracing::info!(server.id = %info.id, clients = info.client_address, http = info.http_address, "server started");
         let running = self.start();
         running.announcement.announce().await;
         let broke = tokio::select! {
@@ -186,7 +188,9 @@ impl Server {
             running.announcement.withdraw().await;
             bail!("a part of the server broke; see the log");
         }
-        running.drain().await
+        running.drain().await?;
+        tracing::info!("server stopped");
+        Ok(())
     }
 
     fn start(self) -> Running {

@@ -127,6 +127,7 @@ fn deliver(sequence: u64) -> wire::Deliver {
 
 fn heads(sequence: u64, handled: u64) -> wire::Heads {
     wire::Heads {
+        more: false,
         heads: vec![wire::Head {
             conversation: "lobby".to_owned(),
             epoch: 7,

@@ -6,6 +6,13 @@ use proptest::prelude::*;
 
 const ROOMY: usize = 256;
 
+impl Timeline {
+    fn all_heads(&mut self, heads: Vec<Head>, now: Instant) {
+        self.heads(heads, now);
+        self.heads_are_whole(now);
+    }
+}
+
 fn user(id: u64) -> UserId {
     UserId::new(id).unwrap()
 }
@@ -82,7 +89,7 @@ fn sequences(steps: &[Step]) -> Vec<u64> {
 /// A client that has attached and found `handled` of `head` messages.
 fn attached(head_at: u64, handled: u64) -> Timeline {
     let mut timeline = timeline();
-    timeline.heads(vec![head(7, head_at, handled)], Instant::now());
+    timeline.all_heads(vec![head(7, head_at, handled)], Instant::now());
     timeline
 }
 
@@ -151,10 +158,10 @@ fn heads_are_fetched_page_by_page() {
 fn an_unknown_conversation_after_the_heads_is_unread() {
     let mut timeline = timeline();
     let now = Instant::now();
-    timeline.heads(vec![], now);
+    timeline.all_heads(vec![], now);
     assert_eq!(timeline.deliver(message(7, 1), ROOMY, now).len(), 1);
     let mut timeline = self::timeline();
-    timeline.heads(vec![], now);
+    timeline.all_heads(vec![], now);
     assert_eq!(timeline.deliver(message(7, 2), ROOMY, now), []);
     timeline.wake(now + GAP_PATIENCE);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 0)));
@@ -165,7 +172,7 @@ fn a_push_before_the_heads_is_fetched_from_where_the_device_is() {
     let mut timeline = timeline();
     let now = Instant::now();
     assert_eq!(timeline.deliver(message(7, 57), ROOMY, now), []);
-    timeline.heads(vec![head(7, 56, 56)], now);
+    timeline.all_heads(vec![head(7, 56, 56)], now);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 56)));
 }
 
@@ -175,7 +182,7 @@ fn memory_wins_over_what_the_cluster_knows_on_a_reconnect() {
     let now = Instant::now();
     timeline.deliver(message(7, 4), ROOMY, now);
     timeline.attach();
-    timeline.heads(vec![head(7, 6, 2)], now);
+    timeline.all_heads(vec![head(7, 6, 2)], now);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 4)));
 }
 
@@ -202,7 +209,7 @@ fn another_epoch_is_believed_only_from_a_page() {
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 3)));
     let (steps, _) = timeline.page(page(7, [], 3), ROOMY);
     assert_eq!(steps, [], "it was a late push of an older epoch");
-    timeline.heads(vec![head(9, 2, 0)], now);
+    timeline.all_heads(vec![head(9, 2, 0)], now);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 3)));
     let (steps, _) = timeline.page(page(9, [], 2), ROOMY);
     assert_eq!(steps, [Step::Reset(chat())]);
@@ -280,7 +287,7 @@ impl World {
     fn new() -> Self {
         let mut timeline = timeline();
         let now = Instant::now();
-        timeline.heads(vec![], now);
+        timeline.all_heads(vec![], now);
         Self {
             log: Vec::new(),
             timeline,
@@ -353,12 +360,12 @@ impl World {
     fn reattach(&mut self, lost_acks: u64) {
         self.timeline.attach();
         if self.log.is_empty() {
-            self.timeline.heads(vec![], self.now);
+            self.timeline.all_heads(vec![], self.now);
             return;
         }
         let handled = (self.got.len() as u64).saturating_sub(lost_acks);
         let heads = vec![head(7, self.log.len() as u64, handled)];
-        self.timeline.heads(heads, self.now);
+        self.timeline.all_heads(heads, self.now);
     }
 }
 
@@ -382,4 +389,16 @@ proptest! {
             prop_assert_eq!(matches!(step, Step::Own(_)), is_own);
         }
     }
+}
+
+#[test]
+fn heads_in_two_parts_hold_back_what_is_pushed_in_between() {
+    let now = Instant::now();
+    let mut timeline = timeline();
+    timeline.heads(vec![], now);
+    assert!(timeline.deliver(message(7, 5), ROOMY, now).is_empty());
+    timeline.heads(vec![head(7, 5, 4)], now);
+    timeline.heads_are_whole(now);
+    timeline.wake(now + GAP_PATIENCE);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 4)));
 }

@@ -90,6 +90,7 @@ impl From<Vec<Head>> for wire::Heads {
     fn from(heads: Vec<Head>) -> Self {
         Self {
             heads: heads.into_iter().map(Into::into).collect(),
+            more: false,
         }
     }
 }

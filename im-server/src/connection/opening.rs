@@ -100,14 +100,17 @@ fn welcome(leaving: &Leaving) -> Bytes {
 /// to know that there is nothing to look at.
 pub(super) fn heads_frames(heads: Vec<Head>) -> Vec<Bytes> {
     let heads: Vec<_> = heads.into_iter().map(wire::Head::from).collect();
-    let frame = |heads: &[wire::Head]| {
+    let count = heads.len().div_ceil(HEADS_PER_FRAME);
+    let frame = |(index, heads): (usize, &[wire::Head])| {
+        let more = index + 1 < count;
         let heads = heads.to_vec();
-        encode(&wire::ServerFrame::from(wire::Heads { heads }))
+        encode(&wire::ServerFrame::from(wire::Heads { heads, more }))
     };
     if heads.is_empty() {
-        return vec![frame(&[])];
+        return vec![frame((0, &[]))];
     }
-    heads.chunks(HEADS_PER_FRAME).map(frame).collect()
+    let chunks = heads.chunks(HEADS_PER_FRAME);
+    chunks.enumerate().map(frame).collect()
 }
 
 #[cfg(test)]

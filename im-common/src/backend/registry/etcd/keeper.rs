@@ -113,10 +113,8 @@ impl Keeper {
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                wanted = self.wanted.changed() => {
-                    wanted.map_err(|_| BackendError::unavailable("nobody uses the registry"))?;
-                    self.store_wanted().await?;
-                }
+                // Fails once nobody uses the registry: then nothing changes any more.
+                Ok(()) = self.wanted.changed() => self.store_wanted().await?,
                 _ = renewal.tick() => round.renew().await?,
                 renewed = round.renewals.message() => round.take_renewal(renewed)?,
                 changes = round.changes.message() => self.take_changes(changes)?,
