@@ -6,5 +6,6 @@ mod cluster;
 mod command_line;
 mod documents;
 mod everywhere;
+mod links;
 mod real;
 mod standalone;
