@@ -1,38 +1,41 @@
 //! Passwords: Argon2id, a few at a time, off the async threads.
 
+mod hasher;
+mod workers;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use im_common::code::Code;
 use im_common::secret::Secret;
 use im_common::transport::Refusal;
-use tokio::sync::Semaphore;
+
+use self::hasher::Hasher;
+use self::workers::{Overloaded, Workers};
 
 /// Fewer characters are guessed too soon (NIST SP 800-63B, 5.1.1).
 const PASSWORD_CHARS_MIN: usize = 8;
 /// Bounds the work of hashing; a passphrase is shorter.
 const PASSWORD_CHARS_MAX: usize = 128;
 
-/// Hashes and checks passwords with the crate's defaults, which are OWASP's minimum: 19 MiB, two
-/// passes, one lane. At most a fixed number at the same time; the others wait their turn.
+/// Hashes and checks passwords, at most a fixed number at the same time; the others wait their
+/// turn.
 #[derive(Clone)]
 pub(crate) struct Passwords {
-    turns: Arc<Semaphore>,
+    workers: Workers,
     /// Checked against when there is no such user, so that the answer takes as long.
     nobody: Arc<str>,
 }
 
 impl Passwords {
     /// Allows this many at the same time.
-    pub(crate) fn new(at_once: NonZeroUsize) -> Self {
-        let nobody = hash(b"nobody has this password").expect("a constant can be hashed");
-        Self {
-            turns: Arc::new(Semaphore::new(at_once.get())),
+    pub(crate) fn new(at_once: NonZeroUsize) -> std::io::Result<Self> {
+        let nobody = Hasher::default().hash(b"nobody has this password");
+        let nobody = nobody.expect("a constant can be hashed");
+        Ok(Self {
+            workers: Workers::start(at_once)?,
             nobody: nobody.into(),
-        }
+        })
     }
 
     /// Hashes a new password into PHC string format, if it is a good one.
@@ -43,7 +46,8 @@ impl Passwords {
                 format!("a password has {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX} characters");
             return Err(Refusal::new(Code::PASSWORD_INVALID, reason));
         }
-        self.in_turn(move || hash(password.0.as_bytes()).map(Secret))
+        self.workers
+            .run(move |hasher| hasher.hash(password.0.as_bytes()).map(Secret))
             .await?
             .ok_or_else(internal)
     }
@@ -60,33 +64,20 @@ impl Passwords {
             return Ok(false);
         }
         let matches = self
-            .in_turn(move || verify(password.0.as_bytes(), &stored))
+            .workers
+            .run(move |hasher| hasher.verify(password.0.as_bytes(), &stored))
             .await?;
         Ok(matches && known)
     }
+}
 
-    async fn in_turn<T, F>(&self, work: F) -> Result<T, Refusal>
-    where
-        T: Send + 'static,
-        F: FnOnce() -> T + Send + 'static,
-    {
-        let _turn = self.turns.acquire().await.map_err(|_| internal())?;
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| internal())
+impl From<Overloaded> for Refusal {
+    fn from(Overloaded: Overloaded) -> Self {
+        Self::new(
+            Code::OVERLOADED,
+            "too many logins at once; try again in a moment",
+        )
     }
-}
-
-fn hash(password: &[u8]) -> Option<String> {
-    Argon2::default()
-        .hash_password(password)
-        .ok()
-        .map(|hash| hash.to_string())
-}
-
-fn verify(password: &[u8], stored: &str) -> bool {
-    PasswordHash::new(stored)
-        .is_ok_and(|stored| Argon2::default().verify_password(password, &stored).is_ok())
 }
 
 fn internal() -> Refusal {
@@ -103,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_the_right_password_of_a_known_user_matches() {
-        let passwords = Passwords::new(NonZeroUsize::new(1).unwrap());
+        let passwords = Passwords::new(NonZeroUsize::new(1).unwrap()).unwrap();
         let stored = passwords.hash(secret("correct horse")).await.unwrap();
         assert!(stored.0.starts_with("$argon2id$"));
         let verify = |password, stored| passwords.verify(secret(password), stored);
@@ -115,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_short_and_too_long_passwords_are_refused() {
-        let passwords = Passwords::new(NonZeroUsize::new(1).unwrap());
+        let passwords = Passwords::new(NonZeroUsize::new(1).unwrap()).unwrap();
         for password in ["", "seven77", &"x".repeat(129)] {
             let refusal = passwords.hash(secret(password)).await.unwrap_err();
             assert_eq!(refusal.code, Code::PASSWORD_INVALID);

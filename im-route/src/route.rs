@@ -67,7 +67,7 @@ impl Route {
             http_address,
         };
         let tasks = Tasks::new();
-        let app = assemble(&config, &parts, &tasks);
+        let app = assemble(&config, &parts, &tasks)?;
         Ok(Self {
             backend: parts.backend,
             listener,
@@ -133,7 +133,7 @@ impl Route {
     }
 }
 
-fn assemble(config: &RouteConfig, parts: &Parts, tasks: &Tasks) -> App {
+fn assemble(config: &RouteConfig, parts: &Parts, tasks: &Tasks) -> anyhow::Result<App> {
     let Parts {
         backend,
         downlink,
@@ -169,7 +169,7 @@ fn assemble(config: &RouteConfig, parts: &Parts, tasks: &Tasks) -> App {
     let accounts = Accounts {
         directory: Arc::clone(&backend.directory),
         names,
-        passwords: Passwords::new(config.password_hashes),
+        passwords: Passwords::new(config.password_hashes).context("cannot start a thread")?,
         tickets: TicketKey::new(secret),
         ticket_lifetime: config.ticket_lifetime,
         placement: Arc::new(Placement::new(config.placement)),
@@ -177,7 +177,7 @@ fn assemble(config: &RouteConfig, parts: &Parts, tasks: &Tasks) -> App {
         attachments: attachments.clone(),
         reading: reading.clone(),
     };
-    App {
+    Ok(App {
         accounts,
         presence: Presence {
             servers,
@@ -189,5 +189,5 @@ fn assemble(config: &RouteConfig, parts: &Parts, tasks: &Tasks) -> App {
             reading,
         },
         credential: secret.node_credential(),
-    }
+    })
 }
