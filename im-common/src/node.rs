@@ -42,6 +42,9 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
+            if telemetry.is_to_file() {
+                tell(&error);
+            }
             ExitCode::from(EXIT_FAILURE)
         }
     }
@@ -49,9 +52,14 @@ where
 
 /// Reports wrong usage or configuration.
 pub fn refuse(error: &impl Display) -> ExitCode {
-    // Logging may not have started, and a person is looking.
-    writeln!(std::io::stderr(), "error: {error:#}").ok();
+    // Logging may not have started.
+    tell(error);
     ExitCode::from(EXIT_USAGE)
+}
+
+/// Says it to the person who is looking, for whom the log is not.
+fn tell(error: &impl Display) {
+    writeln!(std::io::stderr(), "error: {error:#}").ok();
 }
 
 /// Prints the line that says that the node is ready.

@@ -47,6 +47,11 @@ impl TelemetryConfig {
         self
     }
 
+    /// Whether logs go to a file, where nobody looks unless told to.
+    pub fn is_to_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Starts logging. Call once.
     pub fn start(&self) -> Result<(), InvalidFilter> {
         let filter = EnvFilter::try_new(&self.log).map_err(|source| InvalidFilter {

@@ -12,12 +12,15 @@ use crate::args::Args;
 /// 256 bits, printed as hexadecimal digits.
 const SECRET_BYTES: usize = 32;
 
+/// The folder of the store within.
+const STORE: &str = "store";
+
 /// Where things are kept; nowhere when ephemeral.
 #[derive(Debug)]
 pub(crate) struct Folder(Option<PathBuf>);
 
 impl Folder {
-    /// Finds the folder and makes it, readable by its owner only.
+    /// Finds the folder and makes it, with a store that only its owner may read.
     pub(crate) fn open(args: &Args) -> anyhow::Result<Self> {
         if args.ephemeral {
             return Ok(Self(None));
@@ -26,17 +29,18 @@ impl Folder {
             Some(path) => path.clone(),
             None => xdg_data_home()?.join("im"),
         };
+        // The folder itself may have been there before, open to others.
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(&path)
+            .create(path.join(STORE))
             .with_context(|| format!("cannot make the data folder {}", path.display()))?;
         Ok(Self(Some(path)))
     }
 
     /// Where the store lives.
     pub(crate) fn store(&self) -> Option<PathBuf> {
-        self.path("store")
+        self.path(STORE)
     }
 
     /// Opens the file that takes the log while the terminal shows the chat.
@@ -68,7 +72,8 @@ impl Folder {
         }
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    /// Where the file of this name lives; nowhere when ephemeral.
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
         self.0.as_ref().map(|folder| folder.join(name))
     }
 }

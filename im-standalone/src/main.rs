@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use im_client::cli::{self, ChatOptions};
+use im_client::cli::{self, ChatError, ChatOptions};
 use im_common::node as process;
 use tokio_util::sync::CancellationToken;
 
@@ -39,14 +39,14 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(args: Args, folder: Folder, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let node = Node::start(&args, &folder).await?;
+    let node = Node::start(&args, &folder, &shutdown).await?;
     let bot = residents::start_echo_bot(node.route_url(), &folder).await?;
     process::announce_ready(&args.telemetry, "im-standalone", &node.addresses());
     if args.wants_chat() {
         chat(&node, &folder, &shutdown).await?;
         shutdown.cancel();
     }
-    node.until(shutdown.cancelled()).await;
+    shutdown.cancelled().await;
     bot.close().await;
     tokio::time::timeout(STOP_WITHIN, node.stop())
         .await
@@ -56,7 +56,8 @@ async fn serve(args: Args, folder: Folder, shutdown: CancellationToken) -> anyho
 /// Opens the prompt for the user of this machine, and returns when the user leaves.
 async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let url = node.route_url();
-    let builder = residents::local_user(url, folder).await?;
+    let user = residents::local_user();
+    let builder = residents::resident(&user, url, folder).await?;
     let greeting = vec![
         format!(
             "You are chatting on your own cluster. Try `@{} hello`.",
@@ -65,9 +66,14 @@ async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> any
         format!("Others join with: cargo run --release -p im-client -- --route {url} --user NAME"),
         ":all lists the commands, :q quits.".to_owned(),
     ];
-    tokio::select! {
-        ended = cli::chat(ChatOptions { builder, greeting }) => { ended?; }
-        () = shutdown.cancelled() => {}
+    let options = ChatOptions {
+        builder,
+        greeting,
+        stop: shutdown.clone(),
+    };
+    match cli::chat(options).await {
+        Ok(_) => Ok(()),
+        Err(ChatError::Client(error)) => Err(residents::explain(error, &user, folder)),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }

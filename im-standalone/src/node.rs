@@ -23,14 +23,17 @@ pub(crate) struct Node {
     stop_route: CancellationToken,
     server_ended: oneshot::Receiver<anyhow::Result<()>>,
     route_ended: oneshot::Receiver<anyhow::Result<()>>,
-    /// Cancelled when either part has ended, asked or not.
-    any_ended: CancellationToken,
     tasks: Tasks,
 }
 
 impl Node {
-    /// Opens the store, binds both listeners and starts serving.
-    pub(crate) async fn start(args: &Args, folder: &Folder) -> anyhow::Result<Self> {
+    /// Opens the store, binds both listeners and starts serving. Cancels `shutdown` when a part
+    /// ends by itself.
+    pub(crate) async fn start(
+        args: &Args,
+        folder: &Folder,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
         let tasks = Tasks::new();
         let secret = ClusterSecret::new(&folder.secret("cluster-secret")?)?;
         let backend = Backend::connect(&Mode::Embedded(folder.store()), &tasks).await?;
@@ -62,23 +65,22 @@ impl Node {
         let server = Server::bind(server_config, parts)
             .await
             .context("use --server-listen ADDR for another address")?;
-        Ok(Self::serve(route, server, tasks))
+        Ok(Self::serve(route, server, tasks, shutdown))
     }
 
-    fn serve(route: Route, server: Server, tasks: Tasks) -> Self {
+    fn serve(route: Route, server: Server, tasks: Tasks, shutdown: &CancellationToken) -> Self {
         let (route_address, server_address) = (route.address(), server.client_address());
         let (stop_route, stop_server) = (CancellationToken::new(), CancellationToken::new());
         let (server_done, server_ended) = oneshot::channel();
         let (route_done, route_ended) = oneshot::channel();
-        let any_ended = CancellationToken::new();
-        let (until, ended) = (stop_server.clone(), any_ended.clone().drop_guard());
+        let (until, ended) = (stop_server.clone(), shutdown.clone().drop_guard());
         tasks.spawn("server", async move {
             let _ended = ended;
             server_done
                 .send(server.run(until.cancelled_owned()).await)
                 .ok();
         });
-        let (until, ended) = (stop_route.clone(), any_ended.clone().drop_guard());
+        let (until, ended) = (stop_route.clone(), shutdown.clone().drop_guard());
         tasks.spawn("route", async move {
             let _ended = ended;
             route_done
@@ -92,7 +94,6 @@ impl Node {
             stop_route,
             server_ended,
             route_ended,
-            any_ended,
             tasks,
         }
     }
@@ -108,14 +109,6 @@ impl Node {
             ("route", self.route.clone()),
             ("clients", self.server.clone()),
         ]
-    }
-
-    /// Resolves with `shutdown`, or earlier when a part has failed.
-    pub(crate) async fn until(&self, shutdown: impl Future<Output = ()>) {
-        tokio::select! {
-            () = shutdown => {}
-            () = self.any_ended.cancelled() => {}
-        }
     }
 
     /// Stops the server, which tells its clients, then the route, then what they stood on.

@@ -1,9 +1,9 @@
 //! Who lives in the standalone: the echo bot, and the user of this machine.
 
 use anyhow::Context as _;
-use im_client::{Client, ClientBuilder, Message};
+use im_client::{Client, ClientBuilder, Error, Message};
 use im_common::code::Code;
-use im_common::name::UserName;
+use im_common::name::{UserName, fold};
 
 use crate::folder::Folder;
 
@@ -25,19 +25,40 @@ pub(crate) async fn start_echo_bot(route: &str, folder: &Folder) -> anyhow::Resu
         .handler(answer)
         .connect()
         .await
+        .map_err(|error| explain(error, ECHO, folder))
         .context("cannot start the echo bot")
 }
 
-/// Registers the user of this machine, under the name it has here.
-pub(crate) async fn local_user(route: &str, folder: &Folder) -> anyhow::Result<ClientBuilder> {
-    let name = std::env::var("USER").unwrap_or_default();
-    let usable = UserName::new(&name).is_ok() && name != ECHO;
-    resident(if usable { &name } else { SOMEBODY }, route, folder).await
+/// Tells what to do when an account was made elsewhere, or its password is lost.
+pub(crate) fn explain(error: Error, name: &str, folder: &Folder) -> anyhow::Error {
+    let is_wrong = error.code() == Some(Code::WRONG_PASSWORD);
+    let error = anyhow::Error::new(error);
+    match folder.path(&password_file(name)) {
+        Some(file) if is_wrong => error.context(format!(
+            "{name} has an account already, and {} does not hold its password; put it there, or \
+             start with --headless and chat with `im`",
+            file.display()
+        )),
+        _ => error,
+    }
 }
 
-/// A resident's password is drawn once and kept in the data folder.
-async fn resident(name: &str, route: &str, folder: &Folder) -> anyhow::Result<ClientBuilder> {
-    let password = folder.secret(&format!("password-{name}"))?;
+/// The name of the user of this machine, as far as it can be one here.
+pub(crate) fn local_user() -> String {
+    let name = std::env::var("USER").unwrap_or_default();
+    match UserName::new(&name) {
+        Ok(_) if fold(&name) != ECHO => name,
+        _ => SOMEBODY.to_owned(),
+    }
+}
+
+/// Registers a user whose password is drawn once and kept in the data folder.
+pub(crate) async fn resident(
+    name: &str,
+    route: &str,
+    folder: &Folder,
+) -> anyhow::Result<ClientBuilder> {
+    let password = folder.secret(&password_file(name))?;
     match im_client::register(&[route], name, &password).await {
         Ok(_) => {}
         Err(error) if error.code() == Some(Code::NAME_TAKEN) => {}
@@ -49,4 +70,8 @@ async fn resident(name: &str, route: &str, folder: &Folder) -> anyhow::Result<Cl
         .password(password)
         .device("standalone");
     Ok(builder)
+}
+
+fn password_file(name: &str) -> String {
+    format!("password-{name}")
 }

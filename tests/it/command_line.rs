@@ -223,14 +223,57 @@ async fn two_people_chat_in_real_terminals() {
     bob.shows("left with 0").await;
 }
 
+/// The standalone in a real terminal; tells its process id first.
+fn standalone_at_a_terminal(home: &TempDir, args: &str) -> Terminal {
+    let path = home.path().display();
+    Terminal::run(&format!(
+        "env HOME={path} XDG_DATA_HOME={path}/data XDG_STATE_HOME={path}/state USER=alice sh -c 'echo $$ >{path}/pid; exec {} --server-listen 127.0.0.1:0 {args}'; echo left with $?; stty -a | grep -o -- '-\\?icanon'; cat",
+        binary("im-standalone").display(),
+    ))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_standalone_gives_the_terminal_back_when_terminated() {
+    let home = tempfile::tempdir().expect("a home");
+    let terminal = standalone_at_a_terminal(&home, "--route-listen 127.0.0.1:0");
+    terminal.shows("alice>").await;
+    terminal.type_text("half a line");
+    terminal.shows("alice> half a line").await;
+    let pid = std::fs::read_to_string(home.path().join("pid")).expect("the process id");
+    let killed = Command::new("kill").args(["-TERM", pid.trim()]).status();
+    assert!(killed.expect("kill runs").success());
+    let screen = terminal.shows("left with 0").await;
+    assert!(screen.contains("\nleft with 0"), "{screen}");
+    terminal
+        .until("a terminal in its ordinary mode", |screen| {
+            screen.lines().any(|line| line.trim() == "icanon")
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_standalone_tells_a_person_why_it_does_not_start() {
+    let home = tempfile::tempdir().expect("a home");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let terminal = standalone_at_a_terminal(&home, &format!("--route-listen {address}"));
+    let screen = terminal.shows("left with 1").await;
+    assert!(screen.contains("use --route-listen ADDR"), "{screen}");
+
+    let terminal = standalone_at_a_terminal(&home, "--route-listen 127.0.0.1:0");
+    terminal.shows("alice>").await;
+    terminal.type_line(":q");
+    terminal.shows("left with 0").await;
+    std::fs::remove_file(home.path().join("data/im/password-alice")).expect("removed");
+    let terminal = standalone_at_a_terminal(&home, "--route-listen 127.0.0.1:0");
+    let screen = terminal.shows("left with 1").await;
+    assert!(screen.contains("alice has an account already"), "{screen}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_standalone_opens_a_chat_at_a_terminal() {
     let home = tempfile::tempdir().expect("a home");
-    let path = home.path().display();
-    let terminal = Terminal::run(&format!(
-        "env HOME={path} XDG_DATA_HOME={path}/data XDG_STATE_HOME={path}/state USER=alice {} --route-listen 127.0.0.1:0 --server-listen 127.0.0.1:0; echo left with $?; cat",
-        binary("im-standalone").display(),
-    ));
+    let terminal = standalone_at_a_terminal(&home, "--route-listen 127.0.0.1:0");
     terminal.shows("alice>").await;
     terminal.type_line("@echo hello bot");
     terminal

@@ -10,6 +10,7 @@ mod obey;
 use std::io;
 
 use im_common::message::Recipient;
+use tokio_util::sync::CancellationToken;
 
 use self::arriving::Arriving;
 pub(super) use self::arriving::show;
@@ -35,6 +36,8 @@ pub struct ChatOptions {
     pub builder: ClientBuilder,
     /// Lines to print first.
     pub greeting: Vec<String>,
+    /// Ends the chat in good order when cancelled.
+    pub stop: CancellationToken,
 }
 
 /// Why a chat did not begin.
@@ -51,7 +54,12 @@ pub enum ChatError {
 
 /// Chats on standard input and output until the user leaves, the login ends, or SIGINT, SIGTERM
 /// or SIGHUP comes. The terminal is left as it was found.
-pub async fn chat(ChatOptions { builder, greeting }: ChatOptions) -> Result<Exit, ChatError> {
+pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
+    let ChatOptions {
+        builder,
+        greeting,
+        stop,
+    } = options;
     let mut signals = Signals::listen()?;
     let names = Names::default();
     let is_edited = terminal::is_interactive();
@@ -69,10 +77,12 @@ pub async fn chat(ChatOptions { builder, greeting }: ChatOptions) -> Result<Exit
     let client = tokio::select! {
         client = builder.handler(handler).connect() => client?,
         exit = signals.next() => return Ok(exit),
+        () = stop.cancelled() => return Ok(Exit::Terminated),
     };
     let chat = Chat {
         client,
         signals,
+        stop,
         input,
         screen,
         view,
@@ -105,6 +115,7 @@ fn open(is_edited: bool, names: &Names) -> io::Result<(Input, Screen)> {
 struct Chat {
     client: Client,
     signals: Signals,
+    stop: CancellationToken,
     input: Input,
     screen: Screen,
     view: View,
@@ -152,6 +163,7 @@ impl Chat {
             let step = tokio::select! {
                 biased;
                 exit = self.signals.next() => Step::Signal(exit),
+                () = self.stop.cancelled() => Step::Signal(Exit::Terminated),
                 () = self.screen.gone() => Step::Unread,
                 // The sender lives as long as the client.
                 Ok(()) = state.changed() => Step::State(state.borrow_and_update().clone()),

@@ -1,6 +1,7 @@
 //! `im`: the chat prompt, and creating an account on the way.
 
 use im_common::code::Code;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::args::Account;
 use crate::cli::chat::{ChatError, ChatOptions, chat};
@@ -16,6 +17,7 @@ pub(in crate::cli) async fn run(account: &Account) -> Result<Exit, Failure> {
         let options = ChatOptions {
             builder: login.builder(),
             greeting: Vec::new(),
+            stop: CancellationToken::new(),
         };
         match chat(options).await {
             Ok(exit) => return Ok(exit),
