@@ -43,6 +43,7 @@ pub(in crate::cli) async fn run(
     let connecting = async { Ok(login.builder().handler(Arc::clone(&tail)).connect().await?) };
     let client = until_signal(connecting).await?;
     let ended = tokio::select! {
+        biased;
         () = tail.done.notified() => Ok(Exit::Done),
         () = tail.screen.gone() => Ok(Exit::Done),
         exit = signals.next() => Ok(exit),
@@ -93,7 +94,9 @@ impl MessageHandler for Tail {
         // Calls come one at a time.
         self.left.store(left - 1, Ordering::Relaxed);
         if left == 1 {
+            // From here, so that this message is acked and no further one is begun.
             self.done.notify_one();
+            client.close().await;
         }
     }
 
