@@ -256,7 +256,7 @@ impl Chat {
             }
         }
         if self.outgoing.has_caught_up() {
-            self.tell("everything is answered").await;
+            self.tell("nothing waits for an answer any more").await;
         }
     }
 

@@ -17,7 +17,7 @@ impl Chat {
     pub(super) async fn obey(&mut self, command: Command) {
         match command {
             Command::Online(prefix) => self.list(prefix, None).await,
-            Command::More => match self.next_page.take() {
+            Command::More => match self.next_page.clone() {
                 Some((prefix, after)) => self.list(prefix, Some(after)).await,
                 None => {
                     self.tell("there is no more; :olu lists who is online")
@@ -55,8 +55,8 @@ impl Chat {
         } else if users.is_empty() {
             self.tell("nobody").await;
         }
-        if let Some(next) = next {
-            self.next_page = Some((prefix, next));
+        self.next_page = next.map(|next| (prefix, next));
+        if self.next_page.is_some() {
             self.tell(":more lists the next").await;
         }
     }
