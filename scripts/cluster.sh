@@ -42,7 +42,6 @@ is_running() { [ -f "$dir/run/$1.pid" ] && kill -0 "$(cat "$dir/run/$1.pid")" 2>
 # launch NAME COMMAND...: in the background, logging to a file.
 launch() {
     local name=$1; shift
-    is_running "$name" && die "$name runs already"
     setsid nohup "$@" >"$dir/run/$name.out" 2>"$dir/log/$name.log" </dev/null &
     echo $! >"$dir/run/$name.pid"
 }
@@ -60,7 +59,9 @@ wait_for() {
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 is_ready() { grep -q ready "$dir/run/$1.out"; }
 
+# Each start_* leaves a process alone that runs already, so `up` also repairs a cluster.
 start_redis() {
+    is_running redis && return
     [ -f "$dir/run/redis.port" ] || free_port >"$dir/run/redis.port"
     mkdir -p "$dir/redis"
     launch redis redis-server --port "$(cat "$dir/run/redis.port")" --bind 127.0.0.1 \
@@ -69,6 +70,7 @@ start_redis() {
 }
 
 start_etcd() {
+    is_running etcd && return
     [ -f "$dir/run/etcd.port" ] || free_port >"$dir/run/etcd.port"
     local client peer
     client=http://127.0.0.1:$(cat "$dir/run/etcd.port")
@@ -87,11 +89,13 @@ common_env() {
 }
 
 start_route() {
+    is_running "$1" && return
     launch "$1" "$bin/im-route" --listen 127.0.0.1:0
     wait_for "$1" is_ready "$1"
 }
 
 start_server() {
+    is_running "$1" && return
     launch "$1" "$bin/im-server" --listen 127.0.0.1:0 --http-listen 127.0.0.1:0
     wait_for "$1" is_ready "$1"
 }
@@ -131,8 +135,12 @@ status() {
             printf '%-10s ended\n' "$name"
         fi
     done
-    echo
-    echo "Chat: ${bin#"$root"/}/im $(sed -n 's/.*http \(.*\)/--route http:\/\/\1/p' "$dir"/run/route-*.out | tr '\n' ' ')--user NAME"
+    local routes=""
+    for file in "$dir"/run/route-*.pid; do
+        name=$(basename "$file" .pid)
+        is_running "$name" && routes+=" --route http://$(sed -n 's/.*ready: http //p' "$dir/run/$name.out")"
+    done
+    [ -z "$routes" ] || printf '\nChat: %s%s --user NAME\n' "${bin#"$root"/}/im" "$routes"
 }
 
 # stop NAME SIGNAL: by pid, and wait until it has ended.
@@ -146,6 +154,11 @@ stop() {
         sleep 0.1
     done
     rm -f "$dir/run/$name.pid"
+}
+
+# known NAME: whether such a process runs.
+known() {
+    is_running "$1" || die "no process ${1:-(no name given)} runs; 'scripts/cluster.sh status' lists them"
 }
 
 down() {
@@ -162,8 +175,8 @@ case ${1:-} in
     up) up ;;
     status) status ;;
     add) add ;;
-    drain) [ -n "${2:-}" ] || die "which one? see status"; stop "$2" TERM ;;
-    kill) [ -n "${2:-}" ] || die "which one? see status"; stop "$2" KILL ;;
+    drain) known "${2:-}" && stop "$2" TERM ;;
+    kill) known "${2:-}" && stop "$2" KILL ;;
     down) down ;;
     wipe) down; rm -rf "$dir" ;;
     -h | --help | help) usage ;;

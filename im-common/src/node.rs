@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,6 +49,56 @@ where
             ExitCode::from(EXIT_FAILURE)
         }
     }
+}
+
+/// Listening everywhere without an address that others can dial: a node that is listed and never
+/// reached.
+#[derive(Debug, thiserror::Error)]
+pub enum NotDialable {
+    /// "All interfaces" is no address to dial.
+    #[error("{option} {listen} needs {advertise_option} HOST:PORT: others cannot dial {}", listen.ip())]
+    Unspecified {
+        /// Which option said where to listen.
+        option: &'static str,
+        /// Where it said.
+        listen: SocketAddr,
+        /// Which option helps.
+        advertise_option: &'static str,
+    },
+    /// The address to dial is none.
+    #[error("{advertise_option} {address:?} is not HOST:PORT")]
+    Malformed {
+        /// Which option gave it.
+        advertise_option: &'static str,
+        /// What it gave.
+        address: String,
+    },
+}
+
+/// Checks that others can dial a node that listens there and advertises that.
+pub fn check_dialable(
+    (option, listen): (&'static str, Option<SocketAddr>),
+    (advertise_option, advertise): (&'static str, Option<&str>),
+) -> Result<(), NotDialable> {
+    match (listen, advertise) {
+        (Some(listen), None) if listen.ip().is_unspecified() => Err(NotDialable::Unspecified {
+            option,
+            listen,
+            advertise_option,
+        }),
+        (_, Some(address)) if !is_host_and_port(address) => Err(NotDialable::Malformed {
+            advertise_option,
+            address: address.to_owned(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn is_host_and_port(address: &str) -> bool {
+    let Some((host, port)) = address.rsplit_once(':') else {
+        return false;
+    };
+    !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
 /// Reports wrong usage or configuration.

@@ -8,6 +8,9 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+/// What the store says of its own housekeeping helps nobody, unless it is asked for by name.
+const QUIET: &str = "fjall=warn,lsm_tree=warn";
+
 /// How log events and the ready line are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
@@ -54,9 +57,11 @@ impl TelemetryConfig {
 
     /// Starts logging. Call once.
     pub fn start(&self) -> Result<(), InvalidFilter> {
-        let filter = EnvFilter::try_new(&self.log).map_err(|source| InvalidFilter {
-            filter: self.log.clone(),
-            source,
+        let filter = EnvFilter::try_new(format!("{QUIET},{}", self.log)).map_err(|source| {
+            InvalidFilter {
+                filter: self.log.clone(),
+                source,
+            }
         })?;
         let writer = match &self.file {
             Some(file) => BoxMakeWriter::new(Arc::clone(file)),

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use im_common::node::{NotDialable, check_dialable};
+
 use crate::placement::Strategy;
 
 /// Options of a route.
@@ -50,6 +52,14 @@ impl Default for RouteConfig {
 }
 
 impl RouteConfig {
+    /// Refuses what can never work, before any port is bound.
+    pub fn check(&self) -> Result<(), NotDialable> {
+        check_dialable(
+            ("--listen", Some(self.listen)),
+            ("--advertise", self.advertise.as_deref()),
+        )
+    }
+
     /// Any free port of loopback, everything else as by default.
     pub fn for_tests() -> Self {
         Self {

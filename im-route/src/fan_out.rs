@@ -21,6 +21,7 @@ use im_common::tasks::Tasks;
 use im_common::transport::{Downlink, Push};
 use moka::sync::Cache;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use self::errand::{Errand, Settler};
 use self::lanes::{Lanes, Parcel};
@@ -31,6 +32,8 @@ use crate::servers::Servers;
 const QUEUE_MAX: usize = 8192;
 /// Messages planned together; one round trip to the session store for all of them.
 const BATCH_MAX: usize = 256;
+/// A store that stands still must not hold up the queue while a batch is halved again and again.
+const PLAN_WITHIN: Duration = Duration::from_secs(3);
 /// Conversations whose members are known to be enlisted; some 100 bytes each.
 const ENLISTED_MAX: u64 = 100_000;
 /// Bounds how long a list of members that was lost with its store seems to be there.
@@ -110,17 +113,34 @@ impl Planner {
     async fn run(self, mut waiting: mpsc::Receiver<StoredMessage>) {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            if let Err(error) = self.plan(&mut batch).await {
-                tracing::warn!(%error, messages = batch.len(), "fan-out is put off");
-                batch.clear();
-            }
+            self.plan(&batch).await;
+            batch.clear();
         }
     }
 
-    async fn plan(&self, batch: &mut Vec<StoredMessage>) -> Result<()> {
+    /// Plans a batch. One that fails is halved, so that readers whose part of the store is away
+    /// hold up nobody else. What is left over stays unsettled and is claimed later.
+    async fn plan(&self, batch: &[StoredMessage]) {
+        let give_up_at = Instant::now() + PLAN_WITHIN;
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            let Err(error) = self.plan_together(part).await else {
+                continue;
+            };
+            if part.len() == 1 || Instant::now() >= give_up_at {
+                tracing::warn!(%error, messages = part.len(), "fan-out is put off");
+                continue;
+            }
+            let (first, second) = part.split_at(part.len() / 2);
+            // The last one in is taken next, so order is kept.
+            parts.extend([second, first]);
+        }
+    }
+
+    async fn plan_together(&self, batch: &[StoredMessage]) -> Result<()> {
         self.enlist(batch).await?;
         let located = self.locate(batch).await?;
-        for message in batch.drain(..) {
+        for message in batch {
             self.dispatch(message, &located);
         }
         Ok(())
@@ -163,8 +183,8 @@ impl Planner {
 
     /// Puts a message on the lane of every server that must have it. A session on a server that
     /// nobody knows leaves the message unsettled: the server may be too new for our list.
-    fn dispatch(&self, message: StoredMessage, located: &HashMap<UserId, Vec<Session>>) {
-        let errand = self.settler.errand(&message);
+    fn dispatch(&self, message: &StoredMessage, located: &HashMap<UserId, Vec<Session>>) {
+        let errand = self.settler.errand(message);
         match message.conversation.members() {
             Members::Everyone => {
                 for server in self.servers.all().iter() {
@@ -186,7 +206,7 @@ impl Planner {
                 for (server, sessions) in by_server(&users, located) {
                     match self.servers.find(&server) {
                         None => errand.fail(),
-                        Some(info) => self.lanes.put(&info, parcel(&message, sessions, &errand)),
+                        Some(info) => self.lanes.put(&info, parcel(message, sessions, &errand)),
                     }
                 }
             }

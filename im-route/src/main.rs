@@ -47,6 +47,9 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if let Err(error) = args.route.check() {
+        return node::refuse(&error);
+    }
     match args.secret.load() {
         Ok(secret) => {
             let telemetry = args.telemetry.clone();

@@ -171,7 +171,7 @@ fn log_changes(before: &[KnownServer], after: &[KnownServer]) {
             None => {
                 tracing::info!(server.id = %server.info.id, address = server.info.client_address, "server joined");
             }
-            Some(old) if old.reachable && !server.reachable => {
+            Some(old) if old.reachable && !server.reachable && !server.info.draining => {
                 tracing::warn!(server.id = %server.info.id, "server does not answer");
             }
             Some(old) if !old.reachable && server.reachable => {

@@ -6,15 +6,16 @@ use std::time::Duration;
 use anyhow::bail;
 use humantime::parse_duration;
 use im_common::backend::sessions::SESSION_LEASE;
+use im_common::node::check_dialable;
 
 /// Where clients connect when nothing else is said.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8084);
 /// Memory for this many idle connections is a few hundred megabytes.
 const CONNECTIONS_MAX: usize = 100_000;
-/// Longer than a client's own ping interval, so that clients that ping are never pinged.
-const PING_AFTER: Duration = Duration::from_secs(30);
-/// Covers a mobile network waking up; longer would only delay the reconnect.
-const PONG_WITHIN: Duration = Duration::from_secs(10);
+/// With the time for a pong: what a connection that died in silence costs at most, 15 s.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// Covers a network that loses a packet or two; longer would only delay the reconnect.
+const PONG_WITHIN: Duration = Duration::from_secs(5);
 /// A healthy client answers within a few round trips.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// A socket that takes nothing for this long belongs to a client that is gone or overwhelmed.
@@ -42,10 +43,10 @@ pub struct ServerConfig {
     #[arg(long, env = "IM_CONNECTIONS_MAX", value_name = "N", default_value_t = CONNECTIONS_MAX)]
     pub connections_max: usize,
     /// How long a client may be silent before it is pinged.
-    #[arg(long, env = "IM_PING_AFTER", value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
+    #[arg(long, env = "IM_PING_AFTER", value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
     pub ping_after: Duration,
     /// How long a client may take to answer a ping.
-    #[arg(long, env = "IM_PONG_WITHIN", value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, env = "IM_PONG_WITHIN", value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
     pub pong_within: Duration,
     /// How long a client may take to say hello.
     #[arg(long, env = "IM_HANDSHAKE_WITHIN", value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
@@ -99,17 +100,13 @@ impl ServerConfig {
 
     /// Refuses what can never work, before any port is bound.
     pub fn check(&self) -> anyhow::Result<()> {
-        dialable(
-            "--listen",
-            "--advertise",
-            Some(self.listen),
-            &self.advertise,
+        check_dialable(
+            ("--listen", Some(self.listen)),
+            ("--advertise", self.advertise.as_deref()),
         )?;
-        dialable(
-            "--http-listen",
-            "--http-advertise",
-            self.http_listen,
-            &self.http_advertise,
+        check_dialable(
+            ("--http-listen", self.http_listen),
+            ("--http-advertise", self.http_advertise.as_deref()),
         )?;
         let times = [
             ("--ping-after", self.ping_after),
@@ -127,34 +124,6 @@ impl ServerConfig {
         }
         Ok(())
     }
-}
-
-/// Others cannot dial "all interfaces": such a server would be listed and never reached.
-fn dialable(
-    listen_option: &str,
-    advertise_option: &str,
-    listen: Option<SocketAddr>,
-    advertise: &Option<String>,
-) -> anyhow::Result<()> {
-    match (listen, advertise) {
-        (Some(listen), None) if listen.ip().is_unspecified() => {
-            bail!(
-                "{listen_option} {listen} needs {advertise_option} HOST:PORT: others cannot dial {}",
-                listen.ip()
-            )
-        }
-        (_, Some(address)) if !is_host_and_port(address) => {
-            bail!("{advertise_option} {address:?} is not HOST:PORT")
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_host_and_port(address: &str) -> bool {
-    let Some((host, port)) = address.rsplit_once(':') else {
-        return false;
-    };
-    !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0)
 }
 
 #[cfg(test)]

@@ -128,7 +128,9 @@ impl Uplink for HttpUplink {
             }),
         };
         let response: wire::SyncResponse = self.routes.call("sync", &request).await?;
-        let page = response.page.ok_or(nonsense(Malformed::Missing("page")))?;
+        let page = response
+            .page
+            .ok_or_else(|| nonsense(Malformed::Missing("page")))?;
         match page.code {
             0 => page.try_into().map_err(nonsense),
             code => Err(Code::from(code).into()),

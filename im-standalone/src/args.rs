@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use im_common::node::{NotDialable, check_dialable};
 use im_common::telemetry::TelemetryConfig;
 
 /// A whole chat cluster in one process, with a chat prompt.
@@ -62,6 +63,12 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Refuses what can never work, before anything is opened.
+    pub(crate) fn check(&self) -> Result<(), NotDialable> {
+        let advertise = ("--advertise", self.advertise.as_deref());
+        check_dialable(("--server-listen", Some(self.server_listen)), advertise)
+    }
+
     /// Whether a person is there to chat with.
     pub(crate) fn wants_chat(&self) -> bool {
         !self.headless && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()

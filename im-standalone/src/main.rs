@@ -24,9 +24,15 @@ use crate::node::Node;
 /// Longer than the server's drain with nobody left to move.
 const STOP_WITHIN: Duration = Duration::from_secs(15);
 
+/// Where `im` looks when it is told nothing.
+const DEFAULT_ROUTE: &str = "http://127.0.0.1:8083";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    if let Err(error) = args.check() {
+        return process::refuse(&error);
+    }
     let folder = match Folder::open(&args) {
         Ok(folder) => folder,
         Err(error) => return process::refuse(&error),
@@ -53,6 +59,16 @@ async fn serve(args: Args, folder: Folder, shutdown: CancellationToken) -> anyho
         .context("did not stop in time")?
 }
 
+/// How somebody else on this machine starts a client; the default route need not be named.
+fn invitation(url: &str) -> String {
+    let command = "cargo run --release -p im-client --";
+    if url == DEFAULT_ROUTE {
+        command.to_owned()
+    } else {
+        format!("{command} --route {url}")
+    }
+}
+
 /// Opens the prompt for the user of this machine, and returns when the user leaves.
 async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> anyhow::Result<()> {
     let url = node.route_url();
@@ -63,8 +79,7 @@ async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> any
             "You are chatting on your own cluster. Try `@{} hello`.",
             residents::ECHO
         ),
-        format!("Others join with: cargo run --release -p im-client -- --route {url} --user NAME"),
-        ":all lists the commands, :q quits.".to_owned(),
+        format!("Others join with: {} --user NAME", invitation(url)),
     ];
     let options = ChatOptions {
         builder,

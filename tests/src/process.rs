@@ -5,6 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
@@ -44,6 +45,8 @@ pub struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: Lines<BufReader<ChildStdout>>,
+    /// What a killed process leaves behind goes with this.
+    _temporary: TempDir,
 }
 
 /// How a process ended, and what it still had to say.
@@ -74,6 +77,7 @@ impl Process {
     /// `IM_` reaches it.
     pub async fn start_with(name: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let path = binary(name);
+        let temporary = tempfile::tempdir().expect("a temporary folder");
         let mut command = Command::new(&path);
         for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("IM_")) {
             command.env_remove(variable);
@@ -81,6 +85,7 @@ impl Process {
         let mut child = command
             .args(args)
             .env("IM_LOG_FORMAT", "json")
+            .env("TMPDIR", temporary.path())
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -95,6 +100,7 @@ impl Process {
             child,
             stdin,
             stdout,
+            _temporary: temporary,
         }
     }
 

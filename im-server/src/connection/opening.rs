@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use im_common::code::Code;
@@ -90,10 +91,15 @@ fn welcome(leaving: &Leaving) -> Bytes {
         user_name: attachment.name.to_string(),
         server_id: attachment.session.server.to_string(),
         connection_id: attachment.session.connection.0,
-        ping_after_ms: u32::try_from(context.ping_after.as_millis()).unwrap_or(u32::MAX),
+        ping_after_ms: client_pings_after_ms(context.ping_after),
         submits_in_flight_max: SUBMITS_IN_FLIGHT_MAX as u32,
     };
     encode(&wire::ServerFrame::from(welcome))
+}
+
+/// Clients ping a little sooner than the server would, so that one ping serves both.
+fn client_pings_after_ms(server_pings_after: Duration) -> u32 {
+    u32::try_from(server_pings_after.as_millis() * 4 / 5).unwrap_or(u32::MAX)
 }
 
 /// Renders heads in frames that fit. Without heads it is one empty frame: the client waits for it,

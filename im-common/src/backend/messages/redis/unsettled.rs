@@ -49,20 +49,25 @@ impl RedisMessages {
                 .arg(millis(LONGEST_WAIT))
         };
         let calls = shares.into_iter().map(claim).collect();
-        let claimed: Vec<Vec<String>> = self.connection.all(calls).await?;
-        self.load(claimed.into_iter().flatten().collect()).await
+        let claimed: Vec<Result<Vec<String>>> = self.connection.each(calls).await;
+        self.load(claimed.into_iter().flatten().flatten().collect())
+            .await
     }
 
     /// How many messages of which shard to claim, `limit` in all.
     ///
-    /// Nearly always nothing is due, and then this look is all that happens.
+    /// Nearly always nothing is due, and then this look is all that happens. Shards that do not
+    /// answer are left out, so that a lost master holds up its own messages only.
     async fn due(&self, waiting_ms: u64, limit: usize) -> Result<Vec<(u64, usize)>> {
         let look = |shard| DUE.on(&[self.keys.unsettled(shard)]).arg(waiting_ms);
-        let due: Vec<usize> = self.connection.all((0..SHARDS).map(look).collect()).await?;
+        let due: Vec<Result<usize>> = self.connection.each((0..SHARDS).map(look).collect()).await;
+        if let (true, Some(Err(error))) = (due.iter().all(Result::is_err), due.first()) {
+            return Err(error.clone());
+        }
         let mut left = limit;
         let mut shares = Vec::new();
         for (shard, due) in (0..SHARDS).zip(due) {
-            let share = due.min(left);
+            let share = due.unwrap_or(0).min(left);
             left -= share;
             if share > 0 {
                 shares.push((shard, share));
