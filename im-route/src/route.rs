@@ -14,6 +14,8 @@ use im_common::tasks::Tasks;
 use im_common::ticket::TicketKey;
 use im_common::transport::{Downlink, Uplink};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::attachments::Attachments;
@@ -31,7 +33,9 @@ use crate::servers::Servers;
 use crate::uplink::LocalUplink;
 
 /// Requests under way may take this long to end once the route stops.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
+/// Background tasks only have to put down what they hold.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a route needs of the world.
 pub struct Parts {
@@ -96,10 +100,7 @@ impl Route {
 
     /// Serves until `shutdown` resolves, then stops taking requests, ends those under way and
     /// returns.
-    pub async fn run(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> anyhow::Result<()> {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Self {
             backend,
             listener,
@@ -109,9 +110,9 @@ impl Route {
         } = self;
         backend.registry.announce_route(info.clone()).await?;
         tracing::info!(route.id = %info.id, address = info.http_address, "route started");
-        let (stopping, token) = (tasks.token(), tasks.token());
+        let (stop, token) = (CancellationToken::new(), tasks.token());
         let registry = Arc::clone(&backend.registry);
-        let leave = async move {
+        let leave = async {
             tokio::select! {
                 () = shutdown => {}
                 () = token.cancelled() => {}
@@ -120,12 +121,17 @@ impl Route {
             if let Err(error) = registry.withdraw_route(&info.id).await {
                 tracing::warn!(%error, "cannot leave the list of routes, the lease will end");
             }
+            stop.cancel();
+            sleep(REQUESTS_END_WITHIN).await;
         };
-        let served = axum::serve(listener, http::router(app))
-            .with_graceful_shutdown(leave)
-            .await
-            .context("cannot serve requests");
-        let panicked = stopping.is_cancelled();
+        let serve = axum::serve(listener, http::router(app))
+            .with_graceful_shutdown(stop.clone().cancelled_owned());
+        let served = tokio::select! {
+            served = serve => served.context("cannot serve requests"),
+            // A client that never finishes its request keeps nobody from stopping.
+            () = leave => Ok(()),
+        };
+        let panicked = token.is_cancelled();
         tasks.wait(STOP_WITHIN).await?;
         tracing::info!("route stopped");
         anyhow::ensure!(!panicked, "a task of the route panicked");

@@ -124,3 +124,21 @@ async fn a_taken_port_names_the_flag_that_helps() {
     assert_eq!(ended.code(), Some(1), "{ended:?}");
     assert!(ended.stderr.contains("--route-listen"), "{ended:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_never_ends_keeps_nobody_from_stopping() {
+    use tokio::io::AsyncWriteExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (process, url) = start(&folder).await;
+    let address = url.trim_start_matches("http://");
+    let mut stuck = tokio::net::TcpStream::connect(address)
+        .await
+        .expect("connected");
+    stuck
+        .write_all(b"POST /v1/login HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{")
+        .await
+        .expect("written");
+    process.signal("TERM").await;
+    let ended = process.ended().await;
+    assert_eq!(ended.code(), Some(0), "{ended:?}");
+}
