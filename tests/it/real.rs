@@ -10,6 +10,7 @@ use futures::stream::{self, StreamExt as _};
 use im_client::ConnectionState;
 use im_common::message::Recipient;
 use im_common::secret::ClusterSecret;
+use im_tests::http::Http;
 use im_tests::process::{binary, root};
 use im_tests::user::{PASSWORD, TestUser, accepted};
 use tempfile::TempDir;
@@ -98,8 +99,11 @@ impl Drop for Scripted {
 }
 
 const USERS: usize = 300;
-const PRIVATE: usize = 19_200;
-const LOBBY: usize = 800;
+/// So many of them also send over HTTP.
+const HTTP_USERS: usize = 10;
+const MESSAGES: usize = 20_000;
+/// Sent at once; all are accepted before the next wave.
+const WAVE: usize = 1_000;
 
 fn server_of(user: &TestUser) -> String {
     match &*user.client().state().borrow() {
@@ -135,21 +139,79 @@ fn name(number: usize) -> String {
     format!("user-{number}")
 }
 
-/// Sends everything: privately to the next user, every twenty-fifth message to the lobby.
-fn send_all(users: &[TestUser]) -> Vec<im_client::Sending> {
-    let total = PRIVATE + LOBBY;
-    (0..total)
-        .map(|number| {
-            let sender = number % USERS;
-            let is_lobby = number % (total / LOBBY) == 0;
-            let to = if is_lobby {
-                Recipient::Lobby
+/// One of the 20,000 messages: who sends it, to whom, and over what.
+struct Errand {
+    sender: usize,
+    to_lobby: bool,
+    /// Over HTTP, by this route; over the sender's socket when missing.
+    route: Option<usize>,
+}
+
+impl Errand {
+    fn new(number: usize) -> Self {
+        let route = (number % 20 == 7).then_some(number / 20 % 2);
+        let sender = if route.is_some() {
+            number / 20 % HTTP_USERS
+        } else {
+            number % USERS
+        };
+        Self {
+            sender,
+            to_lobby: number % 25 == 2,
+            route,
+        }
+    }
+
+    /// Who sees it. What is sent over HTTP reaches the sender's own socket too.
+    fn readers(&self) -> Vec<usize> {
+        let is_reader = |user: &usize| {
+            let is_addressed = self.to_lobby || *user == (self.sender + 1) % USERS;
+            if *user == self.sender {
+                self.route.is_some()
             } else {
-                users[(sender + 1) % USERS].address()
-            };
-            users[sender].client().send(to, format!("message {number}"))
-        })
-        .collect()
+                is_addressed
+            }
+        };
+        (0..USERS).filter(is_reader).collect()
+    }
+}
+
+/// Sends some messages and waits until all are accepted.
+async fn send_wave(users: &[TestUser], web: &[[Http; 2]], wave: std::ops::Range<usize>) {
+    let send = |number: usize| async move {
+        let errand = Errand::new(number);
+        let peer = users[(errand.sender + 1) % USERS].address();
+        let to = if errand.to_lobby {
+            Recipient::Lobby
+        } else {
+            peer
+        };
+        let text = format!("message {number}");
+        match errand.route {
+            None => {
+                accepted(users[errand.sender].client().send(to, text)).await;
+            }
+            Some(route) => {
+                let body = serde_json::json!({"to": to.to_string(), "text": text});
+                let (status, answer) = web[errand.sender][route].post("/v1/messages", body).await;
+                assert_eq!(status, 200, "{answer}");
+            }
+        }
+    };
+    join_all(wave.map(send)).await;
+}
+
+/// A few users can also send over HTTP, by both routes.
+async fn log_in_on_the_web(routes: &[String]) -> Vec<[Http; 2]> {
+    let mut web = Vec::new();
+    for number in 0..HTTP_USERS {
+        let user = name(number);
+        web.push([
+            Http::log_in(&routes[0], &user, "web-1").await,
+            Http::log_in(&routes[1], &user, "web-2").await,
+        ]);
+    }
+    web
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,33 +235,19 @@ async fn three_hundred_users_and_a_killed_server() {
     .await;
     assert_eq!(scripted.counter("im_pushes_total").await - before, 3);
 
-    let sending = send_all(&users);
-    // In the middle of it, as the first tenth is accepted, a server dies.
-    let (first, rest) = sending.into_iter().enumerate().fold(
-        (Vec::new(), Vec::new()),
-        |(mut first, mut rest), (number, sending)| {
-            if number < (PRIVATE + LOBBY) / 10 {
-                first.push(sending);
-            } else {
-                rest.push(sending);
-            }
-            (first, rest)
-        },
-    );
-    join_all(first.into_iter().map(accepted)).await;
+    let web = log_in_on_the_web(&scripted.routes()).await;
+    let waves = (0..MESSAGES).step_by(WAVE).map(|start| start..start + WAVE);
     let victims = victims_of(&scripted, &placed);
-    scripted.script(&["kill", "server-2"]);
-    let killed = Instant::now();
-    let back = join_all(
-        victims
-            .iter()
-            .map(|&number| attached_elsewhere(&users[number], &placed)),
-    );
-    timeout(Duration::from_secs(5), back)
-        .await
-        .expect("users of a killed server are back within 5 s");
-    let recovery = killed.elapsed();
-    join_all(rest.into_iter().map(accepted)).await;
+    let mut recovery = Duration::ZERO;
+    for wave in waves {
+        let is_middle = wave.start == MESSAGES / 2;
+        let kill = async {
+            if is_middle {
+                recovery = kill_server(&scripted, &users, &victims, &placed).await;
+            }
+        };
+        tokio::join!(send_wave(&users, &web, wave), kill);
+    }
 
     check_all(&users).await;
     // A killed server leaves no ghosts: its users may log in anew at once.
@@ -208,6 +256,23 @@ async fn three_hundred_users_and_a_killed_server() {
         .await
         .expect("login at once");
     eprintln!("100 users of a killed server were back after {recovery:?}");
+}
+
+/// Kills `server-2` while messages are under way; returns how long its users were away.
+async fn kill_server(
+    scripted: &Scripted,
+    users: &[TestUser],
+    victims: &[usize],
+    placed: &HashMap<String, Vec<usize>>,
+) -> Duration {
+    let killed = Instant::now();
+    scripted.script(&["kill", "server-2"]);
+    let back = victims
+        .iter()
+        .map(|&number| attached_elsewhere(&users[number], placed));
+    let back = timeout(Duration::from_secs(5), join_all(back)).await;
+    back.expect("users of a killed server are back within 5 s");
+    killed.elapsed()
 }
 
 /// The users on the server that runs as `server-2`.
@@ -242,17 +307,11 @@ fn server_of_number(user: &TestUser, placed: &HashMap<String, Vec<usize>>) -> St
         .clone()
 }
 
-/// Every user sees every lobby message but their own, and every private message meant for them.
+/// Every user sees every message meant for them once, in order, and nothing else.
 async fn check_all(users: &[TestUser]) {
-    let total = PRIVATE + LOBBY;
-    let step = total / LOBBY;
-    let mut expected: Vec<usize> = vec![LOBBY; USERS];
-    for number in 0..total {
-        if number % step == 0 {
-            expected[number % USERS] -= 1;
-        } else {
-            expected[(number % USERS + 1) % USERS] += 1;
-        }
+    let mut expected = vec![0; USERS];
+    for reader in (0..MESSAGES).flat_map(|number| Errand::new(number).readers()) {
+        expected[reader] += 1;
     }
     // The message about pushes came from the first user.
     expected.iter_mut().skip(1).for_each(|count| *count += 1);
@@ -276,7 +335,7 @@ async fn a_message_whose_route_dies_before_the_push_arrives_all_the_same() {
     let bob = TestUser::register(&routes[1..], "bob").await;
     let alice = TestUser::register(&routes[1..], "alice").await;
     // Whatever route-1 had accepted and not pushed yet when it was killed, route-2 must finish.
-    let http = im_tests::http::Http::log_in(&routes[0], "alice", "web").await;
+    let http = Http::log_in(&routes[0], "alice", "web").await;
     let body = |number| serde_json::json!({"to": "bob", "text": format!("{number}")});
     let burst = async {
         let mut count = 0;
@@ -306,7 +365,7 @@ async fn a_message_whose_route_dies_before_the_push_arrives_all_the_same() {
     bob.check_order();
 }
 
-async fn try_post(http: &im_tests::http::Http, body: serde_json::Value) -> Option<()> {
+async fn try_post(http: &Http, body: serde_json::Value) -> Option<()> {
     let request = http
         .request(reqwest::Method::POST, "/v1/messages")
         .json(&body);
