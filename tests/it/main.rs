@@ -7,5 +7,6 @@ mod command_line;
 mod documents;
 mod everywhere;
 mod links;
+mod nodes;
 mod real;
 mod standalone;
