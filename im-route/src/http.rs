@@ -13,15 +13,18 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
-use axum::middleware;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use im_common::code::Code;
 use im_common::secret::NodeCredential;
-use tower_http::timeout::TimeoutLayer;
+use tokio::time::timeout;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::error::ApiError;
 use crate::accounts::Accounts;
 use crate::presence::Presence;
 use crate::uplink::LocalUplink;
@@ -94,11 +97,18 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .nest("/internal/v1", internal)
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ANSWER_WITHIN,
-        ))
+        .layer(middleware::from_fn(answer_in_time))
         .with_state(app)
+}
+
+/// Answers with a code when nothing else does: a store that stands still, or a body that never ends.
+async fn answer_in_time(request: Request, next: Next) -> Response {
+    let late = || {
+        let message = "no answer in time; try again, with the same message id if there was one";
+        ApiError::new(Code::UNAVAILABLE, message).into_response()
+    };
+    let answer = timeout(ANSWER_WITHIN, next.run(request)).await;
+    answer.unwrap_or_else(|_| late())
 }
 
 /// The description of the public API, in OpenAPI's JSON.
@@ -107,4 +117,23 @@ pub fn openapi() -> String {
     description
         .to_pretty_json()
         .expect("a description is plain data")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt as _;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_answered_in_time_gets_a_code() {
+        let stuck = get(std::future::pending::<()>);
+        let router: Router = Router::new().route("/", stuck);
+        let router = router.layer(middleware::from_fn(answer_in_time));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status().as_u16(), 503);
+        let body = to_bytes(response.into_body(), 1024).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], Code::UNAVAILABLE.0);
+    }
 }
