@@ -19,6 +19,7 @@ pub(super) async fn connect(
 ) -> Result<Backend> {
     let keys = Keys::new(&redis.prefix)?;
     let connection = Connection::connect(&redis.urls).await?;
+    connection.warn_of_risks().await;
     Ok(Backend {
         directory: Arc::new(RedisDirectory::new(connection.clone(), keys.clone())),
         messages: Arc::new(RedisMessages::new(connection.clone(), keys.clone())),

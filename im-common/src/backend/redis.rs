@@ -2,6 +2,7 @@
 
 mod cluster;
 mod connection;
+mod durability;
 mod keys;
 mod script;
 

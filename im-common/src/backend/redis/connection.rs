@@ -3,6 +3,7 @@
 //! Every call ends within a bound. Concurrent calls share one socket for each node and travel
 //! together, so asking for many things at once costs about one round trip.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -13,6 +14,7 @@ use redis::{RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::time::{Instant, timeout_at};
 
 use super::cluster::Cluster;
+use super::durability;
 use super::script::Call;
 use crate::backend::{BackendError, Result};
 
@@ -48,6 +50,21 @@ impl Connection {
             Ok(Ok(link)) => Ok(Self(link)),
             Ok(Err(error)) => Err(unreachable(&error)),
             Err(_) => Err(unreachable(&"no answer in time")),
+        }
+    }
+
+    /// Warns of settings with which accepted messages may be lost. One that does not tell its
+    /// settings, as managed ones do not, and a Redis Cluster are taken as they are.
+    pub(in crate::backend) async fn warn_of_risks(&self) {
+        let Link::Node(node) = &self.0 else { return };
+        let mut config = redis::cmd("CONFIG");
+        config.arg("GET").arg(&durability::SETTINGS);
+        let mut node = node.clone();
+        let asked = config.query_async::<HashMap<String, String>>(&mut node);
+        if let Ok(Ok(settings)) = tokio::time::timeout(CALL_WITHIN, asked).await {
+            for risk in durability::risks(&settings) {
+                tracing::warn!("{risk}");
+            }
         }
     }
 
