@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use futures::FutureExt as _;
+use futures::future::select_all;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -16,9 +18,27 @@ pub const EXIT_USAGE: u8 = 2;
 /// Failed while starting or running.
 pub const EXIT_FAILURE: u8 = 1;
 
-/// Starts logging, runs a node until it ends, and turns its result into an exit code. The token
-/// is cancelled by the first SIGINT or SIGTERM; a second one ends the process at once.
+/// As [`run_until`], until SIGINT or SIGTERM.
 pub async fn run<F, E>(
+    telemetry: &TelemetryConfig,
+    node: impl FnOnce(CancellationToken) -> F,
+) -> ExitCode
+where
+    F: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    run_until(
+        &[SignalKind::interrupt(), SignalKind::terminate()],
+        telemetry,
+        node,
+    )
+    .await
+}
+
+/// Starts logging, runs a node until it ends, and turns its result into an exit code. The token
+/// is cancelled by the first of these signals; a second one ends the process at once.
+pub async fn run_until<F, E>(
+    kinds: &[SignalKind],
     telemetry: &TelemetryConfig,
     node: impl FnOnce(CancellationToken) -> F,
 ) -> ExitCode
@@ -31,7 +51,7 @@ where
     }
     let shutdown = CancellationToken::new();
     let mut running = std::pin::pin!(node(shutdown.clone()));
-    let mut signals = std::pin::pin!(signals(shutdown));
+    let mut signals = std::pin::pin!(signals(kinds, shutdown));
     let result = tokio::select! {
         result = &mut running => result,
         () = &mut signals => {
@@ -122,17 +142,18 @@ pub fn announce_ready(telemetry: &TelemetryConfig, role: &str, addresses: &[(&st
 }
 
 /// Cancels the token at the first signal, and returns at the second.
-async fn signals(shutdown: CancellationToken) {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-    let [Ok(mut interrupt), Ok(mut terminate)] = kinds.map(signal) else {
+async fn signals(kinds: &[SignalKind], shutdown: CancellationToken) {
+    let Ok(mut signals) = kinds
+        .iter()
+        .copied()
+        .map(signal)
+        .collect::<io::Result<Vec<_>>>()
+    else {
         tracing::warn!("cannot listen for signals");
         return std::future::pending().await;
     };
     for is_first in [true, false] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        select_all(signals.iter_mut().map(|signal| signal.recv().boxed())).await;
         if is_first {
             tracing::info!("stopping");
             shutdown.cancel();

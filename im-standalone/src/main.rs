@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use im_client::cli::{self, ChatError, ChatOptions};
 use im_common::node as process;
+use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Args;
@@ -41,7 +42,17 @@ async fn main() -> ExitCode {
         Ok(file) if args.wants_chat() => args.telemetry.clone().into_file(file),
         _ => args.telemetry.clone(),
     };
-    process::run(&telemetry, |shutdown| serve(args, folder, shutdown)).await
+    // In the chat Ctrl-C gives up what is being typed or asked; the chat sees to it.
+    let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
+    let signals = if args.wants_chat() {
+        vec![terminate]
+    } else {
+        vec![interrupt, terminate]
+    };
+    process::run_until(&signals, &telemetry, |shutdown| {
+        serve(args, folder, shutdown)
+    })
+    .await
 }
 
 async fn serve(args: Args, folder: Folder, shutdown: CancellationToken) -> anyhow::Result<()> {
