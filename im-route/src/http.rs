@@ -12,11 +12,13 @@ mod presence;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use futures::StreamExt as _;
 use im_common::code::Code;
 use im_common::secret::NodeCredential;
 use tokio::time::timeout;
@@ -33,6 +35,9 @@ use crate::uplink::LocalUplink;
 const BODY_BYTES_MAX: usize = 512 * 1024;
 /// A batch of submits from a server: up to 1 MiB of text, and one more of the largest texts.
 const INTERNAL_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A body over the limit is read and dropped up to here, so that its sender lives to see the answer;
+/// beyond it the connection is cut.
+const HEARD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longer than the slowest thing a request waits for: a queue of password hashes.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
@@ -95,10 +100,28 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/openapi.json", serve_description)
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
+        .layer(middleware::from_fn(hear_out))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .nest("/internal/v1", internal)
         .layer(middleware::from_fn(answer_in_time))
         .with_state(app)
+}
+
+/// Refuses a body that announces too much, once it has been sent: whoever is cut off in the middle of
+/// sending never reads why.
+async fn hear_out(request: Request, next: Next) -> Response {
+    let announced = request.body().size_hint().lower();
+    if announced <= BODY_BYTES_MAX as u64 {
+        return next.run(request).await;
+    }
+    let mut chunks = request.into_body().into_data_stream();
+    let mut heard = 0;
+    while heard < HEARD_BYTES_MAX
+        && let Some(Ok(chunk)) = chunks.next().await
+    {
+        heard += chunk.len();
+    }
+    ApiError::from(Code::BODY_TOO_LARGE).into_response()
 }
 
 /// Answers with a code when nothing else does: a store that stands still, or a body that never ends.

@@ -52,11 +52,16 @@ impl Raw {
 }
 
 fn hello(ticket: &Bytes, version: u32) -> Bytes {
+    hello_again(ticket, version, 1)
+}
+
+/// A client counts its attempts: with an equal one the connection that was there first would stay.
+fn hello_again(ticket: &Bytes, version: u32, attempt: u32) -> Bytes {
     let hello = wire::Hello {
         version,
         ticket: ticket.clone(),
         device: "test".into(),
-        attempt: 1,
+        attempt,
         positions: Vec::new(),
     };
     encode(&ClientFrame::from(hello))
@@ -154,17 +159,20 @@ async fn every_bad_frame_gets_its_code_and_nobody_else_notices() {
     let [alice, bob] = cluster.users(["alice", "bob"]).await;
     let address = cluster.servers()[0].info.client_address.clone();
     let ticket = ticket(&cluster, "mallory").await;
-    let good = hello(&ticket, PROTOCOL_VERSION);
+    let mut attempt = 1;
     for (what, bytes, code) in bad_openings(&ticket) {
         let mut raw = Raw::connect(&address).await;
         raw.write(&bytes).await;
         assert_eq!(raw.closed_with().await, Some(code), "{what}");
     }
     for (what, bytes, code) in bad_frames(&ticket) {
+        attempt += 1;
+        let good = hello_again(&ticket, PROTOCOL_VERSION, attempt);
         let mut raw = Raw::connect(&address).await;
         raw.write(&[&good[..], &bytes].concat()).await;
         assert_eq!(raw.closed_with().await, Some(code), "{what}, later");
     }
+    let good = hello_again(&ticket, PROTOCOL_VERSION, attempt + 1);
     let mut truncated = Raw::connect(&address).await;
     truncated.write(&good[..good.len() / 2]).await;
     truncated.0.shutdown().await.ok();
