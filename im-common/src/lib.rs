@@ -23,6 +23,7 @@ pub mod message;
 pub mod name;
 #[cfg(feature = "backend")]
 pub mod node;
+pub mod planted;
 #[cfg(feature = "backend")]
 pub mod secret;
 pub mod stream;

@@ -10,8 +10,15 @@ fn read(path: &str) -> String {
 }
 
 fn dependencies(args: &[&str]) -> Vec<String> {
+    let lines = tree("{p}", args);
+    let names = lines.iter().filter_map(|line| line.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+/// What cargo says of each package that is pulled.
+fn tree(format: &str, args: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--prefix", "none", "--format", "{p}"])
+        .args(["tree", "--locked", "--prefix", "none", "--format", format])
         .args(args)
         .current_dir(root())
         .output()
@@ -21,11 +28,8 @@ fn dependencies(args: &[&str]) -> Vec<String> {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.lines()
-        .filter_map(|line| line.split(' ').next())
-        .map(str::to_owned)
-        .collect()
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.lines().map(str::to_owned).collect()
 }
 
 #[test]
@@ -67,6 +71,19 @@ fn an_integrator_pulls_no_server_and_no_command_line() {
             "the SDK pulls {unwanted}"
         );
     }
+}
+
+#[test]
+fn planted_bugs_are_in_nothing_that_is_installed() {
+    let is_planted = |package: &str| {
+        let lines = tree("{p} features={f}", &["-p", package, "-e", "normal"]);
+        let common = lines.iter().find(|line| line.starts_with("im-common "));
+        common.expect("all need im-common").contains("planted")
+    };
+    for package in ["im-client", "im-server", "im-route", "im-standalone"] {
+        assert!(!is_planted(package), "{package} is built with planted bugs");
+    }
+    assert!(is_planted("im-tests"), "or this test proves nothing");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod history;
 pub mod http;
+pub mod planted;
 pub mod process;
 pub mod services;
 pub mod terminal;

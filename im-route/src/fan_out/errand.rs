@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use im_common::backend::messages::MessageStore;
 use im_common::id::{ConversationId, Sequence};
 use im_common::message::StoredMessage;
+use im_common::planted::{Bug, is_planted};
 use im_common::tasks::Tasks;
 use tokio::sync::mpsc;
 
@@ -61,7 +62,8 @@ pub(super) struct Errand {
 impl Errand {
     /// Some server did not take the message: it stays unsettled.
     pub(super) fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+        self.failed
+            .store(!is_planted(Bug::SettleFailed), Ordering::Relaxed);
     }
 }
 
