@@ -2,7 +2,8 @@
 
 use tempfile::TempDir;
 
-use super::program::{Program, free_port};
+use super::program::Program;
+use crate::ports;
 
 /// How often to try other ports when somebody else was faster.
 const PORT_TRIES: usize = 5;
@@ -21,7 +22,7 @@ impl Etcd {
     pub async fn start() -> Self {
         for _ in 0..PORT_TRIES {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
-            let (port, peer_port) = (free_port(), free_port());
+            let (port, peer_port) = (ports::free(), ports::free());
             let mut program = run(&folder, port, peer_port);
             if program.answers(async || is_healthy(port).await).await {
                 return Self {
@@ -38,6 +39,21 @@ impl Etcd {
     /// Where clients connect.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port of loopback it listens on.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    /// Where it keeps what it stores, and `output.log` with what it said.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Kills it; what it has stored stays.

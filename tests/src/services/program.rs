@@ -1,14 +1,11 @@
 //! One process of a service: started, watched until it answers, killed by its id.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::time::{Instant, sleep};
 
 /// How long a service may take until it answers, on a loaded machine.
@@ -60,6 +57,11 @@ impl Program {
         true
     }
 
+    /// Its id.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Stops or continues the process where it stands: its sockets stay open and say nothing.
     pub(super) fn signal(&self, signal: &str) {
         let sent = Command::new("kill")
@@ -88,21 +90,5 @@ pub(super) async fn wait_until(mut happened: impl AsyncFnMut() -> bool) {
     while !happened().await {
         assert!(Instant::now() < deadline, "a service does not get ready");
         sleep(ASK_EVERY).await;
-    }
-}
-
-/// Ports that this process gave out: none is given out twice, so that tests that run side by side
-/// and services that restart keep theirs.
-static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
-
-/// Returns a port that was free a moment ago. Another process may take it meanwhile: the service
-/// then ends at once, and whoever starts it tries again with another port.
-pub(super) fn free_port() -> u16 {
-    loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        if GIVEN.lock().get_or_insert_default().insert(port) {
-            return port;
-        }
     }
 }

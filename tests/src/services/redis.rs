@@ -4,7 +4,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, RedisResult, Value};
 use tempfile::TempDir;
 
-use super::program::{Program, free_port};
+use super::program::Program;
+use crate::ports;
 
 /// How often to try other ports when somebody else was faster.
 const PORT_TRIES: usize = 5;
@@ -35,7 +36,7 @@ impl Redis {
     async fn with_options(options: impl Fn() -> Vec<String>) -> Self {
         for _ in 0..PORT_TRIES {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
-            let (port, options) = (free_port(), options());
+            let (port, options) = (ports::free(), options());
             let mut program = run(&folder, port, &options);
             if program.answers(async || is_ready(port).await).await {
                 return Self {
@@ -52,6 +53,21 @@ impl Redis {
     /// Where clients connect.
     pub fn url(&self) -> String {
         url(self.port)
+    }
+
+    /// The port of loopback it listens on.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
+    /// Where it keeps what it stores, and `output.log` with what it said.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// Kills it; what it has stored stays.
@@ -165,7 +181,7 @@ impl Redis {
 }
 
 fn cluster_options() -> Vec<String> {
-    let bus_port = free_port().to_string();
+    let bus_port = ports::free().to_string();
     options(&[
         "--appendonly",
         "yes",
