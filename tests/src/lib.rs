@@ -1,6 +1,7 @@
 //! Harness of the end-to-end tests: clusters in one process, real processes, users on the real SDK.
 
 pub mod cluster;
+pub mod deployment;
 pub mod history;
 pub mod http;
 pub mod planted;

@@ -1,0 +1,69 @@
+//! The table of scenarios.
+
+use futures::future::BoxFuture;
+use im_tests::deployment::{Plan, Profile};
+
+use crate::run::Run;
+use crate::scenarios;
+
+/// What a scenario does to a cluster under load.
+pub(crate) type Body = for<'a> fn(&'a mut Run) -> BoxFuture<'a, anyhow::Result<()>>;
+
+/// A fault and what must hold all the same.
+pub(crate) struct Scenario {
+    /// As in the catalogue of faults.
+    pub(crate) id: &'static str,
+    /// What is done.
+    pub(crate) title: &'static str,
+    /// Where it can be done.
+    pub(crate) profiles: &'static [Profile],
+    /// What is expected beyond the invariants, which always are.
+    pub(crate) bound: &'static str,
+    /// Changes to the standard deployment.
+    pub(crate) shape: fn(&mut Plan),
+    /// What is done, under load.
+    pub(crate) body: Body,
+}
+
+/// A row of the catalogue that is not tried here.
+pub(crate) struct Excluded {
+    /// As in the catalogue of faults.
+    pub(crate) id: &'static str,
+    /// Why not.
+    pub(crate) why: &'static str,
+}
+
+/// Faults that every commit is tried with: the quick ones that break most.
+pub(crate) const SHORT: [(&str, Profile); 4] = [
+    ("F-01", Profile::Cluster),
+    ("F-01", Profile::Embedded),
+    ("F-02", Profile::Cluster),
+    ("F-12", Profile::Cluster),
+];
+
+/// Rows that are not scenarios here.
+pub(crate) const EXCLUDED: &[Excluded] = &[];
+
+/// Every scenario, in the order of the catalogue.
+pub(crate) fn all() -> Vec<Scenario> {
+    let mut all: Vec<Scenario> = [scenarios::servers::table()]
+        .into_iter()
+        .flatten()
+        .collect();
+    all.sort_by_key(|scenario| scenario.id);
+    all
+}
+
+/// Prints the table.
+pub(crate) fn print() {
+    for scenario in all() {
+        let profiles: Vec<String> = scenario.profiles.iter().map(Profile::to_string).collect();
+        println!(
+            "{} {} [{}]",
+            scenario.id,
+            scenario.title,
+            profiles.join(", ")
+        );
+        println!("     {}", scenario.bound);
+    }
+}

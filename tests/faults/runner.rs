@@ -1,0 +1,218 @@
+//! Runs scenarios one after another, tells what became of each, and keeps the results.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use im_tests::deployment::{Plan, Profile};
+use im_tests::history::Verdict;
+use tokio::time::Instant;
+
+use crate::catalogue::{self, SHORT, Scenario};
+use crate::options::RunOptions;
+use crate::outages::percentile;
+use crate::report;
+use crate::results::{self, Circumstances, Entry, Outcome, RunResult, Sums};
+use crate::run::{Findings, Run};
+
+/// Nodes of the standard deployment.
+const SERVERS: usize = 3;
+const ROUTES: usize = 2;
+
+/// Says that a scenario cannot be tried on this machine, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct CannotTry(pub(crate) String);
+
+/// Runs what is asked for; returns whether everything held.
+pub(crate) async fn run(options: &RunOptions) -> anyhow::Result<bool> {
+    let scenarios = catalogue::all();
+    let mut has_held = true;
+    let at = Circumstances::now();
+    for (scenario, profile) in chosen(&scenarios, options)? {
+        for seed in options.seed..options.seed + options.seeds {
+            let result = run_one(options, scenario, (profile, seed), &at).await?;
+            has_held &= result.outcome != Outcome::Broken;
+            results::append(&options.place.results(), &Entry::Run(result))?;
+        }
+    }
+    if let Some(out) = &options.report {
+        report::render_to(&options.place.results(), out, None)?;
+    }
+    Ok(has_held)
+}
+
+fn chosen<'a>(
+    scenarios: &'a [Scenario],
+    options: &RunOptions,
+) -> anyhow::Result<Vec<(&'a Scenario, Profile)>> {
+    for id in &options.ids {
+        if !scenarios.iter().any(|scenario| scenario.id == id) {
+            bail!("no scenario {id}; see im-faults list");
+        }
+    }
+    let is_asked = |scenario: &Scenario, profile: Profile| {
+        let by_id = options.all || options.ids.iter().any(|id| id == scenario.id);
+        let is_short = options.short && SHORT.contains(&(scenario.id, profile));
+        (by_id || is_short) && options.profile.is_none_or(|only| only == profile)
+    };
+    let all = scenarios.iter().flat_map(|scenario| {
+        let profiles = scenario.profiles.iter();
+        profiles.map(move |&profile| (scenario, profile))
+    });
+    let chosen: Vec<_> = all
+        .filter(|(scenario, profile)| is_asked(scenario, *profile))
+        .collect();
+    if chosen.is_empty() {
+        bail!("nothing to run: name scenarios, or --all, or --short");
+    }
+    Ok(chosen)
+}
+
+/// What a run of a scenario came to.
+struct Ended {
+    verdict: Verdict,
+    findings: Findings,
+    /// Why it could not be tried.
+    skipped: Option<String>,
+    dump: String,
+}
+
+async fn run_one(
+    options: &RunOptions,
+    scenario: &Scenario,
+    (profile, seed): (Profile, u64),
+    at: &Circumstances,
+) -> anyhow::Result<RunResult> {
+    let began = Instant::now();
+    let folder = fresh_folder(options, &format!("{}-{profile}-{seed}", scenario.id))?;
+    let mut plan = Plan {
+        profile,
+        servers: SERVERS,
+        routes: ROUTES,
+        server_options: Vec::new(),
+        binaries: options.place.binaries()?,
+        folder: folder.clone(),
+    };
+    (scenario.shape)(&mut plan);
+    let ended = attempt(options, scenario, plan, seed).await?;
+    let is_held = ended.verdict.is_sound() && ended.findings.broken.is_empty();
+    let outcome = match (&ended.skipped, is_held) {
+        (Some(_), _) => Outcome::Skipped,
+        (None, true) => Outcome::Held,
+        (None, false) => Outcome::Broken,
+    };
+    tell(
+        scenario,
+        (profile, seed),
+        outcome,
+        (&ended, began.elapsed()),
+    );
+    if outcome == Outcome::Broken {
+        std::fs::write(folder.join("history.txt"), &ended.dump)?;
+        println!("  logs and history: {}", folder.display());
+        println!("  again: {}", replay(options, scenario, profile, seed));
+    } else {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let Ended {
+        verdict,
+        mut findings,
+        skipped,
+        ..
+    } = ended;
+    findings.notes.extend(skipped);
+    let milliseconds = |at| {
+        let value = percentile(&findings.recovery, at)?;
+        u64::try_from(value.as_millis()).ok()
+    };
+    Ok(RunResult {
+        id: scenario.id.to_owned(),
+        profile: profile.to_string(),
+        seed,
+        users: options.users,
+        rate: options.rate,
+        long: options.long,
+        seconds: began.elapsed().as_secs(),
+        outcome,
+        sums: Sums::from(&verdict),
+        locked_out: findings.locked_out,
+        recovery_p50_ms: milliseconds(50),
+        recovery_p99_ms: milliseconds(99),
+        notes: findings.notes,
+        broken: findings.broken,
+        at: at.clone(),
+    })
+}
+
+/// The scenario from beginning to end. What goes wrong on the way is a finding as well: the cluster
+/// may be in any state then, but everything started has ended when this returns.
+async fn attempt(
+    options: &RunOptions,
+    scenario: &Scenario,
+    plan: Plan,
+    seed: u64,
+) -> anyhow::Result<Ended> {
+    let mut run = Run::prepare(options, plan, seed).await?;
+    let mut skipped = None;
+    match (scenario.body)(&mut run).await {
+        Ok(()) => {}
+        Err(error) => match error.downcast_ref::<CannotTry>() {
+            Some(why) => skipped = Some(why.to_string()),
+            None => run.check(false, format!("{error:#}")),
+        },
+    }
+    let verdict = match run.finish().await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            run.check(false, format!("{error:#}"));
+            run.history.verdict()
+        }
+    };
+    Ok(Ended {
+        verdict,
+        skipped,
+        dump: run.history.dump(),
+        findings: run.findings,
+    })
+}
+
+fn tell(
+    scenario: &Scenario,
+    (profile, seed): (Profile, u64),
+    outcome: Outcome,
+    (ended, took): (&Ended, Duration),
+) {
+    println!(
+        "{} {profile} seed {seed}: {outcome:?} after {took:.0?}: {}",
+        scenario.id, ended.verdict
+    );
+    for note in ended.findings.notes.iter().chain(&ended.skipped) {
+        println!("  {note}");
+    }
+    for broken in &ended.findings.broken {
+        println!("  BROKEN: {broken}");
+    }
+}
+
+fn replay(options: &RunOptions, scenario: &Scenario, profile: Profile, seed: u64) -> String {
+    let long = if options.long { " --long" } else { "" };
+    let (id, users, rate) = (scenario.id, options.users, options.rate);
+    format!(
+        "im-faults run {id} --profile {profile} --seed {seed} --users {users} --rate {rate}{long}"
+    )
+}
+
+/// An empty folder for one run.
+pub(crate) fn fresh_folder(options: &RunOptions, name: &str) -> anyhow::Result<PathBuf> {
+    empty(options.place.folder.join(name))
+}
+
+/// Makes a folder, empty, and returns its full path.
+pub(crate) fn empty(folder: PathBuf) -> anyhow::Result<PathBuf> {
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    folder.canonicalize().context("a folder for the run")
+}

@@ -1,0 +1,15 @@
+//! The scenarios, by what they break. Each table is part of the catalogue.
+
+pub(crate) mod servers;
+
+use std::time::Duration;
+
+/// For tables and bounds.
+pub(crate) const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// For tables and bounds.
+pub(crate) const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}

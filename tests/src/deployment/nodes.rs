@@ -1,0 +1,161 @@
+//! The nodes of a deployment, each behind its proxies.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use super::{Daemon, Plan, Stores};
+use crate::ports;
+use crate::proxy::Proxy;
+
+/// The file with the cluster's secret.
+const SECRET_FILE: &str = "secret";
+/// Any 32 bytes do: nobody else can reach these nodes.
+const SECRET: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// A server and the ways to and from it.
+pub struct ServerNode {
+    /// The process.
+    pub daemon: Daemon,
+    /// Between clients and it.
+    pub for_clients: Proxy,
+    /// Between routes and it.
+    pub for_routes: Proxy,
+    /// Between it and etcd.
+    pub to_etcd: Proxy,
+}
+
+/// A route and the ways to and from it.
+pub struct RouteNode {
+    /// The process.
+    pub daemon: Daemon,
+    /// Its real address, past all proxies.
+    pub address: SocketAddr,
+    /// Between clients and it.
+    pub for_clients: Proxy,
+    /// Between servers and it.
+    pub for_servers: Proxy,
+    /// Between it and Redis; a Redis Cluster names its nodes itself, and is reached directly.
+    pub to_redis: Option<Proxy>,
+    /// Between it and etcd.
+    pub to_etcd: Proxy,
+}
+
+/// A standalone and the ways to it.
+pub struct Standalone {
+    /// The process.
+    pub daemon: Daemon,
+    /// Between clients and its server.
+    pub clients: Proxy,
+    /// Between clients and its route.
+    pub http: Proxy,
+    /// Where it keeps everything.
+    pub data: std::path::PathBuf,
+}
+
+pub(super) fn write_secret(folder: &Path) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::File::options();
+    let file = options.create(true).truncate(true).write(true).mode(0o600);
+    file.open(folder.join(SECRET_FILE))?
+        .write_all(SECRET.as_bytes())?;
+    Ok(())
+}
+
+fn here() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()))
+}
+
+fn on_loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+impl ServerNode {
+    pub(super) async fn start(plan: &Plan, stores: &Stores, number: usize) -> anyhow::Result<Self> {
+        let (clients, http) = (here(), here());
+        let for_clients = Proxy::start(clients).await;
+        let for_routes = Proxy::start(http).await;
+        let to_etcd = Proxy::start(on_loopback(stores.etcd.port())).await;
+        let mut arguments = vec![
+            format!("--listen={clients}"),
+            format!("--http-listen={http}"),
+            format!("--advertise={}", for_clients.address()),
+            format!("--http-advertise={}", for_routes.address()),
+            format!("--etcd=http://{}", to_etcd.address()),
+            format!("--secret-file={}", plan.folder.join(SECRET_FILE).display()),
+        ];
+        arguments.extend(plan.server_options.iter().cloned());
+        let binary = plan.binaries.join("im-server");
+        let name = format!("server-{number}");
+        let mut daemon = Daemon::new(binary, name, &plan.folder, arguments);
+        daemon.start().await?;
+        Ok(Self {
+            daemon,
+            for_clients,
+            for_routes,
+            to_etcd,
+        })
+    }
+}
+
+impl RouteNode {
+    pub(super) async fn start(plan: &Plan, stores: &Stores, number: usize) -> anyhow::Result<Self> {
+        let address = here();
+        let for_clients = Proxy::start(address).await;
+        let for_servers = Proxy::start(address).await;
+        let to_etcd = Proxy::start(on_loopback(stores.etcd.port())).await;
+        let to_redis = match &stores.redis {
+            Some(redis) => Some(Proxy::start(on_loopback(redis.port())).await),
+            None => None,
+        };
+        let redis = match (&to_redis, &stores.redis_cluster) {
+            (Some(proxy), _) => format!("redis://{}", proxy.address()),
+            (None, Some(cluster)) => cluster.urls().join(","),
+            (None, None) => anyhow::bail!("a route needs a Redis"),
+        };
+        let arguments = vec![
+            format!("--listen={address}"),
+            format!("--advertise={}", for_servers.address()),
+            format!("--redis={redis}"),
+            format!("--etcd=http://{}", to_etcd.address()),
+            format!("--secret-file={}", plan.folder.join(SECRET_FILE).display()),
+        ];
+        let binary = plan.binaries.join("im-route");
+        let name = format!("route-{number}");
+        let mut daemon = Daemon::new(binary, name, &plan.folder, arguments);
+        daemon.start().await?;
+        Ok(Self {
+            daemon,
+            address,
+            for_clients,
+            for_servers,
+            to_redis,
+            to_etcd,
+        })
+    }
+}
+
+impl Standalone {
+    pub(super) async fn start(plan: &Plan) -> anyhow::Result<Self> {
+        let (listen, route) = (here(), here());
+        let clients = Proxy::start(listen).await;
+        let http = Proxy::start(route).await;
+        let data = plan.folder.join("data");
+        let arguments = vec![
+            "--headless".to_owned(),
+            format!("--data-dir={}", data.display()),
+            format!("--route-listen={route}"),
+            format!("--server-listen={listen}"),
+            format!("--advertise={}", clients.address()),
+        ];
+        let binary = plan.binaries.join("im-standalone");
+        let mut daemon = Daemon::new(binary, "standalone".to_owned(), &plan.folder, arguments);
+        daemon.start().await?;
+        Ok(Self {
+            daemon,
+            clients,
+            http,
+            data,
+        })
+    }
+}
