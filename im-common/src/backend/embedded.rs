@@ -1,11 +1,17 @@
 //! The durable store that the embedded seams share: one database in one folder, one writer.
 //!
 //! `keys.rs` says where everything lies, `values.rs` how it is encoded, `batch.rs` what a change
-//! sees, `writer.rs` how changes become durable. Reads go straight to the database: a page takes
-//! well under a millisecond, so they run inline and never wait for the writer.
+//! sees, `writer.rs` how changes become durable, `guard.rs` what is checked before a folder is
+//! opened. Reads go straight to the database: a page takes well under a millisecond, so they run
+//! inline and never wait for the writer.
 
 mod batch;
+mod commits;
+mod guard;
+mod handle;
+mod journal;
 pub(super) mod keys;
+mod tables;
 #[cfg(test)]
 mod tests;
 pub(super) mod values;
@@ -14,30 +20,20 @@ mod writer;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fjall::{Database, KeyspaceCreateOptions, PersistMode, Readable, Slice, Snapshot};
+use fjall::PersistMode;
 
 pub(super) use self::batch::Change;
-use self::keys::{Key, Table};
+use self::handle::Handle;
+pub(super) use self::tables::{Entry, View};
 pub(super) use self::writer::Durable;
 use self::writer::Writer;
 use super::{BackendError, Result};
-
-/// Background threads of the database: one flushes while the other compacts.
-const WORKER_THREADS: usize = 2;
-/// What each table holds in memory before it is written out. Up to four more of these wait to be
-/// written before writes are held back.
-const MEMTABLE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Bounds the disk that closed journals take, and what is read again at the next start: up to a
-/// second of work, after an orderly end as after a crash. The least that the database takes.
-const JOURNAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Keeps recent pages of logs in memory.
-const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The database. It is closed, and its folder free for others, when this is dropped.
 pub(super) struct Store {
     // Fields are dropped in this order: the writer uses the database, which lies in the folder.
     writer: Writer,
-    tables: Tables,
+    handle: Handle,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -47,28 +43,28 @@ impl Store {
         match folder {
             Some(folder) => {
                 create_private(folder).map_err(|error| unusable(folder, &error))?;
-                let tables = Tables::open(folder)?;
-                Self::start(tables, Some(PersistMode::SyncData), None)
+                Self::start(folder, Some(PersistMode::SyncData), None)
             }
             None => {
                 let folder = tempfile::Builder::new()
                     .prefix("im-")
                     .tempdir()
                     .map_err(BackendError::unavailable)?;
-                let tables = Tables::open(folder.path())?;
-                Self::start(tables, None, Some(folder))
+                let path = folder.path().to_owned();
+                Self::start(&path, None, Some(folder))
             }
         }
     }
 
     fn start(
-        tables: Tables,
+        path: &Path,
         persist: Option<PersistMode>,
         folder: Option<tempfile::TempDir>,
     ) -> Result<Self> {
+        let (handle, found) = Handle::open(path)?;
         Ok(Self {
-            writer: Writer::start(tables.clone(), persist)?,
-            tables,
+            writer: Writer::start(handle.clone(), &found, persist)?,
+            handle,
             _folder: folder,
         })
     }
@@ -85,89 +81,19 @@ impl Store {
     }
 
     /// Sees everything that is durable now, and nothing that comes later.
-    pub(super) fn view(&self) -> View<'_> {
-        View {
-            snapshot: self.tables.database.snapshot(),
-            tables: &self.tables,
-        }
-    }
-}
-
-/// Handles of the database and its tables. Clones share them.
-#[derive(Clone)]
-struct Tables {
-    database: Database,
-    records: fjall::Keyspace,
-    marks: fjall::Keyspace,
-}
-
-impl Tables {
-    fn open(folder: &Path) -> Result<Self> {
-        let open = || {
-            let database = Database::builder(folder)
-                .worker_threads(WORKER_THREADS)
-                .max_journaling_size(JOURNAL_BYTES_MAX)
-                .cache_size(CACHE_BYTES)
-                .open()?;
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
-            Ok(Self {
-                records: database.keyspace("records", options)?,
-                marks: database.keyspace("marks", options)?,
-                database,
-            })
-        };
-        open().map_err(|error| match error {
-            fjall::Error::Locked => in_use(folder),
-            error => broken(&error),
-        })
+    pub(super) fn view(&self) -> Result<View> {
+        Ok(View::new(self.handle.tables()?))
     }
 
-    fn table(&self, table: Table) -> &fjall::Keyspace {
-        match table {
-            Table::Records => &self.records,
-            Table::Marks => &self.marks,
-        }
-    }
-}
-
-/// The database at one moment.
-pub(super) struct View<'a> {
-    snapshot: Snapshot,
-    tables: &'a Tables,
-}
-
-impl View<'_> {
-    /// Returns a value.
-    pub(super) fn get(&self, key: &Key) -> Result<Option<Slice>> {
-        self.snapshot
-            .get(self.tables.table(key.table), &key.bytes)
-            .map_err(|error| broken(&error))
+    /// Adds to an error of a start which file is damaged, or at least in which folder it is.
+    pub(super) fn located(&self, error: BackendError) -> BackendError {
+        tables::in_folder(self.handle.folder(), error)
     }
 
-    /// Returns what lies between two keys of one table, both included, in order.
-    pub(super) fn range(
-        &self,
-        from: Key,
-        to: Key,
-    ) -> impl DoubleEndedIterator<Item = Result<Entry>> {
-        self.snapshot
-            .range(self.tables.table(from.table), from.bytes..=to.bytes)
-            .map(entry)
+    /// How often the database was opened: 1, and 1 more after each failed write.
+    pub(super) fn times_opened(&self) -> u64 {
+        self.handle.times_opened()
     }
-
-    /// Returns what lies under a prefix, in order.
-    pub(super) fn prefix(&self, prefix: &Key) -> impl DoubleEndedIterator<Item = Result<Entry>> {
-        self.snapshot
-            .prefix(self.tables.table(prefix.table), &prefix.bytes)
-            .map(entry)
-    }
-}
-
-/// A key's bytes and its value.
-pub(super) type Entry = (Slice, Slice);
-
-fn entry(guard: fjall::Guard) -> Result<Entry> {
-    guard.into_inner().map_err(|error| broken(&error))
 }
 
 /// Milliseconds since 1970.
@@ -192,27 +118,4 @@ fn unusable(folder: &Path, error: &std::io::Error) -> BackendError {
         "cannot use the data folder {}: {error}",
         folder.display()
     ))
-}
-
-fn in_use(folder: &Path) -> BackendError {
-    BackendError::Unavailable(format!(
-        "the data folder {} is in use by another process; stop that one, or choose another folder",
-        folder.display()
-    ))
-}
-
-/// Tells a disk that fails from bytes that make no sense.
-fn broken(error: &fjall::Error) -> BackendError {
-    use fjall::Error::{
-        Decompress, InvalidTag, InvalidTrailer, InvalidVersion, JournalRecovery, Poisoned,
-        Unrecoverable,
-    };
-    match error {
-        Poisoned => BackendError::Unavailable(
-            "an earlier write to the disk failed; restart once the disk is sound".to_owned(),
-        ),
-        InvalidVersion(_) | InvalidTag(_) | InvalidTrailer | Decompress(_) | JournalRecovery(_)
-        | Unrecoverable => BackendError::damaged(error),
-        _ => BackendError::unavailable(error),
-    }
 }

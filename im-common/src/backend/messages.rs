@@ -111,4 +111,9 @@ pub trait MessageStore: Send + Sync {
     /// or claimed, and claims them: the next call returns them only after another `waiting`, and
     /// later each time, up to half a minute.
     async fn claim_unsettled(&self, waiting: Duration, limit: usize) -> Result<Vec<StoredMessage>>;
+
+    /// Whether the store can serve: it answers, and would take messages as far as it can tell.
+    async fn ready(&self) -> Result<()> {
+        self.heads(&[ConversationId::Lobby]).await.map(drop)
+    }
 }

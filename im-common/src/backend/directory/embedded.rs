@@ -33,7 +33,7 @@ impl Directory for EmbeddedDirectory {
     }
 
     async fn find(&self, name: &UserName) -> Result<Option<Account>> {
-        let view = self.store.view();
+        let view = self.store.view()?;
         let Some(user) = view.get(&keys::name(name))? else {
             return Ok(None);
         };
@@ -45,7 +45,7 @@ impl Directory for EmbeddedDirectory {
     }
 
     async fn name_of(&self, user: UserId) -> Result<Option<UserName>> {
-        let account = self.store.view().account(user)?;
+        let account = self.store.view()?.account(user)?;
         Ok(account.map(|account| account.name))
     }
 
@@ -61,7 +61,7 @@ impl Directory for EmbeddedDirectory {
     }
 
     async fn login(&self, user: UserId, device: &DeviceId) -> Result<Option<Login>> {
-        let logins = logins(self.store.view().get(&keys::logins(user))?)?;
+        let logins = logins(self.store.view()?.get(&keys::logins(user))?)?;
         let login = logins
             .logins
             .into_iter()
@@ -138,7 +138,7 @@ fn logins(value: Option<fjall::Slice>) -> Result<LoginsRecord> {
     )
 }
 
-impl View<'_> {
+impl View {
     fn account(&self, user: UserId) -> Result<Option<Account>> {
         let Some(value) = self.get(&keys::account(user))? else {
             return Ok(None);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use fjall::{PersistMode, Slice};
 
-use super::keys::Key;
-use super::{Tables, broken, entry};
+use super::commits::Commit;
+use super::keys::{self, Key};
+use super::tables::{Entries, Tables, caught};
 use crate::backend::Result;
 
 /// What was written and not yet committed; `None` where a key was removed.
@@ -59,23 +60,47 @@ impl<'a> Batch<'a> {
         self.bytes
     }
 
-    /// Commits. The database first writes its journal and syncs it as asked for, and shows the
-    /// changes to readers after that only: when it fails, nobody has seen or will see them before
-    /// a restart, and what callers were told stays true.
-    pub(super) fn commit(self, persist: Option<PersistMode>) -> Result<()> {
-        let mut commit = self.tables.database.batch().durability(persist);
-        for (key, value) in self.written {
+    /// Commits under the number after `newest`, and returns which commit is the newest then: the
+    /// same, if nothing is to be written. The database first writes its journal and syncs it as
+    /// asked for, and shows the changes to readers after that only: when it fails, nobody has seen
+    /// them, and what callers were told stays true.
+    pub(super) fn commit(
+        mut self,
+        newest: u64,
+        synced: u64,
+        persist: Option<PersistMode>,
+    ) -> Result<u64> {
+        let database = &self.tables.database;
+        if self.written.is_empty() {
+            // Tells whether the database would take anything.
+            caught(|| database.persist(PersistMode::Buffer))?;
+            self.take_effect();
+            return Ok(newest);
+        }
+        let commit = Commit {
+            number: newest + 1,
+            least_seqno: database.seqno(),
+            synced,
+        };
+        self.written
+            .insert(keys::commit(), Some(commit.encode().into()));
+        let mut batch = database.batch().durability(persist);
+        for (key, value) in std::mem::take(&mut self.written) {
             let table = self.tables.table(key.table);
             match value {
-                Some(value) => commit.insert(table, key.bytes, value),
-                None => commit.remove(table, key.bytes),
+                Some(value) => batch.insert(table, key.bytes, value),
+                None => batch.remove(table, key.bytes),
             }
         }
-        commit.commit().map_err(|error| broken(&error))?;
+        caught(|| batch.commit())?;
+        self.take_effect();
+        Ok(commit.number)
+    }
+
+    fn take_effect(self) {
         for effect in self.effects {
             effect();
         }
-        Ok(())
     }
 }
 
@@ -95,16 +120,13 @@ impl Change<'_> {
         }
         // Without a snapshot: nobody but the one writer changes anything.
         let table = self.tables.table(key.table);
-        table.get(&key.bytes).map_err(|error| broken(&error))
+        caught(|| table.get(&key.bytes))
     }
 
     /// Returns the bytes of the keys under a prefix, and their values, in order.
     pub(crate) fn prefix(&self, prefix: &Key) -> Result<BTreeMap<Slice, Slice>> {
         let table = self.tables.table(prefix.table);
-        let mut found = table
-            .prefix(&prefix.bytes)
-            .map(entry)
-            .collect::<Result<BTreeMap<_, _>>>()?;
+        let mut found = Entries(table.prefix(&prefix.bytes)).collect::<Result<BTreeMap<_, _>>>()?;
         for written in [self.earlier, &self.written] {
             let under = written
                 .range(prefix.clone()..)

@@ -12,6 +12,7 @@
 //! | records `a` | user | `AccountRecord` |
 //! | records `u` | | the newest user id |
 //! | records `d` | user | `LoginsRecord` |
+//! | records `c` | | the newest commit: its number, what it builds on (`commits.rs`) |
 //! | marks | conversation, sequence | nothing: the message waits for its fan-out |
 //!
 //! Integers are big-endian, so keys sort as numbers do. A conversation is one byte for its kind,
@@ -115,6 +116,11 @@ pub(crate) fn newest_user() -> Key {
 /// The devices of a user that are logged in.
 pub(crate) fn logins(user: UserId) -> Key {
     record(b'd').number(user.number())
+}
+
+/// What the newest commit says of itself.
+pub(crate) fn commit() -> Key {
+    record(b'c')
 }
 
 /// All messages that wait for their fan-out.

@@ -1,3 +1,5 @@
+mod damage;
+mod disk_full;
 mod kill;
 
 use std::path::Path;
@@ -202,7 +204,7 @@ async fn a_change_that_fails_leaves_no_trace_and_stops_nobody() {
     let (broken, seen) = futures::future::join(broken, seen).await;
     assert!(matches!(broken, Err(BackendError::Damaged(_))));
     assert_eq!(seen.unwrap(), None);
-    assert_eq!(store.view().get(&key()).unwrap(), None);
+    assert_eq!(store.view().unwrap().get(&key()).unwrap(), None);
 }
 
 /// Changes see those before them in the same commit, also under a prefix.

@@ -6,6 +6,7 @@ mod read;
 mod unsettled;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,6 +23,8 @@ use crate::message::{Draft, Page, Position, StoredMessage};
 pub(in crate::backend) struct EmbeddedMessages {
     store: Arc<Store>,
     unsettled: Arc<Unsettled>,
+    /// The opening of the database from which the marks were loaded.
+    loaded_from: AtomicU64,
 }
 
 impl EmbeddedMessages {
@@ -30,26 +33,36 @@ impl EmbeddedMessages {
         let messages = Self {
             store,
             unsettled: Arc::default(),
+            loaded_from: AtomicU64::new(0),
         };
-        messages.load_marks()?;
+        let loaded = messages.load_marks();
+        loaded.map_err(|error| messages.store.located(error))?;
         Ok(messages)
     }
 
     fn load_marks(&self) -> Result<()> {
+        let times_opened = self.store.times_opened();
         self.unsettled.begin_loading();
         let now = Instant::now();
-        for entry in self.store.view().prefix(&keys::marks()) {
+        for entry in self.store.view()?.prefix(&keys::marks()) {
             let (key, _) = entry?;
             let (conversation, sequence) = keys::parse_mark(&key)?;
             if !self.unsettled.note(conversation, sequence, now) {
                 break;
             }
         }
+        self.loaded_from.store(times_opened, Ordering::Relaxed);
         Ok(())
     }
 
-    fn stored(&self, marks: Vec<(ConversationId, Sequence)>) -> Vec<StoredMessage> {
-        let view = self.store.view();
+    /// After a failed write the database may hold marks again whose removal was lost with it.
+    fn has_missed_marks(&self) -> bool {
+        self.unsettled.has_room_for_more()
+            || self.loaded_from.load(Ordering::Relaxed) != self.store.times_opened()
+    }
+
+    fn stored(&self, marks: Vec<(ConversationId, Sequence)>) -> Result<Vec<StoredMessage>> {
+        let view = self.store.view()?;
         let messages = marks.into_iter().filter_map(|(conversation, sequence)| {
             match view.message(&conversation, sequence) {
                 Ok(message) => Some(message),
@@ -61,7 +74,7 @@ impl EmbeddedMessages {
                 }
             }
         });
-        messages.collect()
+        Ok(messages.collect())
     }
 }
 
@@ -84,21 +97,23 @@ impl MessageStore for EmbeddedMessages {
         range: Range,
         limit: usize,
     ) -> Result<Page> {
-        self.store.view().page(conversation, range, limit)
+        self.store.view()?.page(conversation, range, limit)
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Position>> {
-        let view = self.store.view();
+        let view = self.store.view()?;
         conversations.iter().map(|id| view.head(id)).collect()
     }
 
     async fn enlist(&self, conversation: &ConversationId, users: &[UserId]) -> Result<()> {
-        let view = self.store.view();
         let mut missing = Vec::new();
-        for user in users {
-            let key = keys::enlisted(*user, conversation);
-            if view.get(&key)?.is_none() {
-                missing.push(key);
+        {
+            let view = self.store.view()?;
+            for user in users {
+                let key = keys::enlisted(*user, conversation);
+                if view.get(&key)?.is_none() {
+                    missing.push(key);
+                }
             }
         }
         // Nearly always: everybody was enlisted by an earlier message.
@@ -116,7 +131,7 @@ impl MessageStore for EmbeddedMessages {
 
     async fn conversations(&self, user: UserId) -> Result<Vec<ConversationId>> {
         let prefix = keys::enlisted_in(user);
-        let view = self.store.view();
+        let view = self.store.view()?;
         view.prefix(&prefix)
             .map(|entry| keys::conversation_behind(&prefix, &entry?.0))
             .filter(|conversation| !matches!(conversation, Ok(ConversationId::Lobby)))
@@ -144,7 +159,7 @@ impl MessageStore for EmbeddedMessages {
     }
 
     async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
-        let view = self.store.view();
+        let view = self.store.view()?;
         let began = view.get(&keys::began(user, device))?.is_some();
         let prefix = keys::positions(user, began.then_some(device));
         view.prefix(&prefix)
@@ -173,9 +188,15 @@ impl MessageStore for EmbeddedMessages {
     }
 
     async fn claim_unsettled(&self, waiting: Duration, limit: usize) -> Result<Vec<StoredMessage>> {
-        if self.unsettled.has_room_for_more() {
+        if self.has_missed_marks() {
             self.load_marks()?;
         }
-        Ok(self.stored(self.unsettled.claim(Instant::now(), waiting, limit)))
+        self.stored(self.unsettled.claim(Instant::now(), waiting, limit))
+    }
+
+    async fn ready(&self) -> Result<()> {
+        self.heads(&[ConversationId::Lobby]).await?;
+        // A change of nothing, which fails while the disk takes no writes.
+        self.store.write(Durable::WithTheNext, |_| Ok(())).await
     }
 }

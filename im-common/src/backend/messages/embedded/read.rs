@@ -6,7 +6,7 @@ use crate::backend::{BackendError, Result};
 use crate::id::{ConversationId, LogEpoch, Sequence};
 use crate::message::{Page, Position, StoredMessage};
 
-impl View<'_> {
+impl View {
     /// Reads one page of a log.
     pub(super) fn page(
         &self,
