@@ -6,27 +6,21 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use im_common::api::HealthResponse;
-use im_common::id::ConversationId;
 
 use super::App;
 
-/// Whether the route can serve: the store answers.
+/// Whether the route can serve: the store answers and takes messages.
 #[utoipa::path(get, path = "/v1/health", responses(
     (status = 200, description = "Serving", body = HealthResponse),
     (status = 503, description = "Not serving; `status` says why", body = HealthResponse),
 ))]
 pub(super) async fn health(State(app): State<App>) -> (StatusCode, Json<HealthResponse>) {
-    let probe = app
-        .uplink
-        .reading
-        .messages
-        .heads(&[ConversationId::Lobby])
-        .await;
+    let probe = app.uplink.reading.messages.ready().await;
     let (code, status) = match probe {
         Ok(_) => (StatusCode::OK, "ok"),
         Err(_) => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "the message store does not answer",
+            "the message store does not answer, or takes nothing",
         ),
     };
     let body = HealthResponse {
