@@ -11,6 +11,7 @@ mod guard;
 mod handle;
 mod journal;
 pub(super) mod keys;
+mod leftovers;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -46,10 +47,7 @@ impl Store {
                 Self::start(folder, Some(PersistMode::SyncData), None)
             }
             None => {
-                let folder = tempfile::Builder::new()
-                    .prefix("im-")
-                    .tempdir()
-                    .map_err(BackendError::unavailable)?;
+                let folder = leftovers::temporary().map_err(BackendError::unavailable)?;
                 let path = folder.path().to_owned();
                 Self::start(&path, None, Some(folder))
             }
