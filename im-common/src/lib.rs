@@ -10,7 +10,7 @@
 //! For nodes (feature `backend`; Redis and etcd with `cluster`):
 //! - [`backend`]: the seams to shared state and their implementations;
 //! - [`transport`]: the seams between servers and routes;
-//! - [`ticket`], [`secret`], [`telemetry`], [`node`].
+//! - [`ticket`], [`secret`], [`telemetry`], [`node`], [`serve`].
 
 pub mod api;
 #[cfg(feature = "backend")]
@@ -26,6 +26,8 @@ pub mod node;
 pub mod planted;
 #[cfg(feature = "backend")]
 pub mod secret;
+#[cfg(feature = "backend")]
+pub mod serve;
 pub mod stream;
 pub mod tasks;
 #[cfg(feature = "backend")]

@@ -10,6 +10,7 @@ use im_common::backend::Backend;
 use im_common::backend::registry::RouteInfo;
 use im_common::id::ServerId;
 use im_common::secret::ClusterSecret;
+use im_common::serve::serve;
 use im_common::tasks::Tasks;
 use im_common::ticket::TicketKey;
 use im_common::transport::{Downlink, Uplink};
@@ -124,18 +125,17 @@ impl Route {
             stop.cancel();
             sleep(REQUESTS_END_WITHIN).await;
         };
-        let serve = axum::serve(listener, http::router(app))
-            .with_graceful_shutdown(stop.clone().cancelled_owned());
-        let served = tokio::select! {
-            served = serve => served.context("cannot serve requests"),
+        let serving = serve(listener, http::router(app), stop.clone());
+        tokio::select! {
+            () = serving => {}
             // A client that never finishes its request keeps nobody from stopping.
-            () = leave => Ok(()),
-        };
+            () = leave => {}
+        }
         let panicked = token.is_cancelled();
         tasks.wait(STOP_WITHIN).await?;
         tracing::info!("route stopped");
         anyhow::ensure!(!panicked, "a task of the route panicked");
-        served
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use im_common::backend::registry::{ServerInfo, ServerRegistry};
 use im_common::secret::ClusterSecret;
+use im_common::serve::serve;
 use im_common::tasks::Tasks;
 use im_common::ticket::TicketKey;
 use im_common::transport::Uplink;
@@ -239,18 +240,12 @@ async fn serve_http(http: Option<(TcpListener, axum::Router)>, stop: Cancellatio
     let Some((listener, router)) = http else {
         return stop.cancelled().await;
     };
-    let finished = stop.clone().cancelled_owned();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(finished);
     let late = async {
         stop.cancelled().await;
         tokio::time::sleep(HTTP_STOP_WITHIN).await;
     };
     tokio::select! {
-        served = serving => {
-            if let Err(error) = served {
-                tracing::error!(%error, "internal API stopped");
-            }
-        }
+        () = serve(listener, router, stop.clone()) => {}
         () = late => {}
     }
 }
