@@ -11,7 +11,7 @@ use futures::future::join_all;
 use im_common::backend::BackendError;
 use im_common::backend::messages::{AppendError, Appended, MessageStore};
 use im_common::code::Code;
-use im_common::id::ConversationId;
+use im_common::id::{ConversationId, UserId};
 use im_common::message::{
     Draft, Identity, Receipt, Recipient, StoredMessage, Submission, TEXT_BYTES_MAX,
 };
@@ -84,12 +84,18 @@ impl Delivery {
     ) -> Result<ConversationId, Refusal> {
         let user = match to {
             Recipient::Lobby => return Ok(ConversationId::Lobby),
-            Recipient::User(user) => self.names.name(*user).await?.map(|_| *user),
+            Recipient::User(user) => self.exists(*user, sender).await?.then_some(*user),
             Recipient::Name(name) => self.names.user(name).await?,
         };
         let unknown = || Refusal::new(Code::USER_UNKNOWN, format!("there is no user {to}"));
         user.map(|user| ConversationId::private(sender.user, user))
             .ok_or_else(unknown)
+    }
+
+    /// A directory that does not even know the sender, who has proven who it is, has lost accounts:
+    /// it is not believed that the other one does not exist, so those who are attached go on.
+    async fn exists(&self, user: UserId, sender: &Identity) -> Result<bool, BackendError> {
+        Ok(self.names.name(user).await?.is_some() || !self.names.is_stored(sender.user).await?)
     }
 
     /// Appends what is permitted, in one call, and hands what is new to the fan-out.

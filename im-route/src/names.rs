@@ -56,6 +56,11 @@ impl Names {
         self.names.insert(user, name.clone()).await;
         Ok(Some(name))
     }
+
+    /// Whether the directory itself knows this user now, whatever is remembered here.
+    pub(crate) async fn is_stored(&self, user: UserId) -> Result<bool> {
+        Ok(self.directory.name_of(user).await?.is_some())
+    }
 }
 
 fn cache<K, V>() -> Cache<K, V>

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::bail;
 use humantime::parse_duration;
-use im_common::backend::sessions::SESSION_LEASE;
 use im_common::node::check_dialable;
 
 /// Where clients connect when nothing else is said.
@@ -22,6 +21,10 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 /// Long enough to move every client without a rush, short enough for a rolling upgrade.
 const DRAIN: Duration = Duration::from_secs(30);
+
+/// A store that has lost its sessions has them back within 5 s. Five of these are a third of a
+/// session's lease.
+const RENEW_EVERY: Duration = Duration::from_secs(4);
 
 /// Options of a server.
 #[derive(Debug, Clone, clap::Args)]
@@ -57,8 +60,9 @@ pub struct ServerConfig {
     /// How long clients have to move to another server when this one stops.
     #[arg(long, env = "IM_DRAIN", value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub drain: Duration,
-    /// How often every session is renewed: a third of its lease, so that two renewals may fail.
-    #[arg(skip = SESSION_LEASE / 3)]
+    /// How often sessions are renewed: at least the first 500 each time, all of them in five times
+    /// this. What a store has lost is missed for this long, and a little.
+    #[arg(skip = RENEW_EVERY)]
     pub renew_every: Duration,
 }
 
@@ -75,7 +79,7 @@ impl Default for ServerConfig {
             handshake_within: HANDSHAKE_WITHIN,
             write_within: WRITE_WITHIN,
             drain: DRAIN,
-            renew_every: SESSION_LEASE / 3,
+            renew_every: RENEW_EVERY,
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) struct FakeUplink {
     calls: mpsc::Sender<Call>,
     /// Attaching waits for the test.
     pub(crate) holds_attach: AtomicBool,
-    /// What every call but submit and renew is refused with.
+    /// What every call but submit is refused with.
     pub(crate) refuses: Mutex<Option<Code>>,
 }
 
@@ -104,7 +104,7 @@ impl Uplink for FakeUplink {
 
     async fn renew(&self, sessions: Vec<Session>) -> Result<Renewal, Refusal> {
         let (answer, renewal) = oneshot::channel();
-        let _ = self.note(Call::Renew(sessions, answer)).await;
+        self.note(Call::Renew(sessions, answer)).await?;
         Ok(renewal.await.unwrap_or_default())
     }
 

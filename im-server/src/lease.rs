@@ -1,55 +1,122 @@
 //! Keeps the sessions of all attached devices alive, and heals those that a store has lost.
+//!
+//! A batch of sessions is renewed at a time, round and round. A store that has lost one session has
+//! probably lost more: then all are renewed at once, without waiting for their turn.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use im_common::code::Code;
 use im_common::message::Session;
 use im_common::transport::{Renewal, Uplink};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::connections::Connections;
 
 /// Sessions in one request: one round trip of the store, a few tens of kilobytes.
 const BATCH_MAX: usize = 500;
+/// A round over all sessions takes no longer than this many times `every`: with the default of 4 s
+/// a third of a lease, so that two rounds may fail.
+const ROUND_TURNS: u32 = 5;
 
-/// Renews every session once in `every`, evenly spread, until told to stop.
+/// Renews a batch of sessions each `every` until told to stop; more often when there are so many
+/// sessions that a round would take more than [`ROUND_TURNS`] times that.
 pub(crate) async fn keep(
     connections: Connections,
     uplink: Arc<dyn Uplink>,
     every: Duration,
     stop: CancellationToken,
 ) {
-    let renewals = async {
-        loop {
-            round(&connections, &*uplink, every).await;
-        }
+    let rounds = Rounds {
+        connections,
+        uplink,
+        every,
+        waiting: VecDeque::new(),
     };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = renewals => {}
+        () = rounds.run() => {}
     }
 }
 
-async fn round(connections: &Connections, uplink: &dyn Uplink, every: Duration) {
-    let start = Instant::now();
-    let sessions: Vec<Session> = connections
-        .all()
-        .iter()
-        .map(|handle| handle.session.clone())
-        .collect();
-    let batches = sessions.len().div_ceil(BATCH_MAX).max(1);
-    for turn in 1..=batches {
-        let share = u32::try_from(turn).unwrap_or(u32::MAX) as f64 / batches as f64;
-        tokio::time::sleep_until(start + every.mul_f64(share)).await;
-        let batch = sessions.chunks(BATCH_MAX).nth(turn - 1).unwrap_or_default();
-        renew(connections, uplink, batch).await;
+/// What a renewal found out about the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// It knew every session, or a newer one.
+    Whole,
+    /// It had lost some, which are back now.
+    Lossy,
+    /// Nothing: there was no answer.
+    Nothing,
+}
+
+struct Rounds {
+    connections: Connections,
+    uplink: Arc<dyn Uplink>,
+    every: Duration,
+    /// What is left of this round.
+    waiting: VecDeque<Session>,
+}
+
+impl Rounds {
+    async fn run(mut self) {
+        let mut turn = Instant::now();
+        loop {
+            turn += self.pace();
+            sleep_until(turn).await;
+            if self.waiting.is_empty() {
+                self.begin_round();
+            }
+            if self.renew_next().await == Found::Lossy {
+                self.renew_all().await;
+            }
+            // A slow answer puts off the turns that follow, lest they come all at once.
+            turn = turn.max(Instant::now() - self.every);
+        }
+    }
+
+    fn pace(&self) -> Duration {
+        let batches = self.connections.count().div_ceil(BATCH_MAX).max(1);
+        let round = self.every * ROUND_TURNS;
+        self.every
+            .min(round / u32::try_from(batches).unwrap_or(u32::MAX))
+    }
+
+    fn begin_round(&mut self) {
+        let all = self.connections.all();
+        self.waiting = all.iter().map(|handle| handle.session.clone()).collect();
+    }
+
+    /// What the store has lost is put back at once. Without an answer the rest waits for its turn.
+    async fn renew_all(&mut self) {
+        self.begin_round();
+        while !self.waiting.is_empty() {
+            if self.renew_next().await == Found::Nothing {
+                return;
+            }
+        }
+    }
+
+    async fn renew_next(&mut self) -> Found {
+        let batch: Vec<Session> = self
+            .waiting
+            .drain(..BATCH_MAX.min(self.waiting.len()))
+            .collect();
+        let found = renew(&self.connections, &*self.uplink, &batch).await;
+        if found == Found::Nothing {
+            batch
+                .into_iter()
+                .rev()
+                .for_each(|session| self.waiting.push_front(session));
+        }
+        found
     }
 }
 
 /// Renews those that are still attached: renewing a session that has left would bring it back.
-async fn renew(connections: &Connections, uplink: &dyn Uplink, sessions: &[Session]) {
+async fn renew(connections: &Connections, uplink: &dyn Uplink, sessions: &[Session]) -> Found {
     let attached = |session: &&Session| {
         connections
             .find(session)
@@ -57,7 +124,7 @@ async fn renew(connections: &Connections, uplink: &dyn Uplink, sessions: &[Sessi
     };
     let batch: Vec<Session> = sessions.iter().filter(attached).cloned().collect();
     if batch.is_empty() {
-        return;
+        return Found::Whole;
     }
     match uplink.renew(batch.clone()).await {
         Ok(renewal) => act(connections, &batch, &renewal),
@@ -66,11 +133,12 @@ async fn renew(connections: &Connections, uplink: &dyn Uplink, sessions: &[Sessi
                 code = refusal.code.name(),
                 "sessions not renewed, trying again"
             );
+            Found::Nothing
         }
     }
 }
 
-fn act(connections: &Connections, batch: &[Session], renewal: &Renewal) {
+fn act(connections: &Connections, batch: &[Session], renewal: &Renewal) -> Found {
     for session in batch {
         let Some(handle) = connections.find(session) else {
             continue;
@@ -82,31 +150,62 @@ fn act(connections: &Connections, batch: &[Session], renewal: &Renewal) {
             handle.outbound.fall_behind();
         }
     }
+    if renewal.restored.is_empty() {
+        return Found::Whole;
+    }
+    let restored = renewal.restored.len();
+    tracing::warn!(restored, "the store had lost sessions, they are back");
+    Found::Lossy
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Bench, Call};
+    use crate::connections::Attachment;
+    use crate::fixture::{Bench, Call, epoch, identity};
     use im_common::wire::server_frame::Frame;
+    use std::collections::HashSet;
+
+    /// Sooner than the first ping.
+    const EVERY: Duration = Duration::from_secs(4);
+
+    fn start(bench: &Bench) {
+        let (connections, uplink) = (bench.context.connections.clone(), bench.uplink.clone());
+        let stop = bench.tasks.token();
+        bench
+            .tasks
+            .spawn("lease", keep(connections, uplink, EVERY, stop));
+    }
+
+    /// Fills the table without sockets.
+    fn crowd(bench: &Bench, count: usize) -> Vec<Attachment> {
+        let attach = |number: usize| {
+            let mut identity = identity("somebody");
+            identity.user = im_common::id::UserId::new(number as u64 + 1).unwrap();
+            let attachment = bench.context.connections.attach(identity, epoch(1, 1));
+            let attachment = attachment.unwrap();
+            attachment.confirm();
+            attachment
+        };
+        (0..count).map(attach).collect()
+    }
+
+    async fn renewal(bench: &mut Bench) -> (Vec<Session>, tokio::sync::oneshot::Sender<Renewal>) {
+        match bench.call().await {
+            Call::Renew(sessions, answer) => (sessions, answer),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn renewals_heal_and_displace() {
         let mut bench = Bench::new();
         let mut alice = bench.attach("alice", 1).await;
         let mut bob = bench.attach("bob", 1).await;
-        let start = Instant::now();
-        // Sooner than the first ping.
-        let every = Duration::from_secs(5);
-        let (connections, uplink) = (bench.context.connections.clone(), bench.uplink.clone());
-        let stop = bench.tasks.token();
-        bench
-            .tasks
-            .spawn("lease", keep(connections, uplink, every, stop));
-        let Call::Renew(sessions, answer) = bench.call().await else {
-            panic!("no renewal");
-        };
-        assert_eq!(start.elapsed(), every);
+        let begun = Instant::now();
+        start(&bench);
+        let (sessions, answer) = renewal(&mut bench).await;
+        assert_eq!(begun.elapsed(), EVERY);
         assert_eq!(sessions.len(), 2);
         let of = |name| {
             let user = crate::fixture::user_of(name);
@@ -131,5 +230,73 @@ mod tests {
         assert!(matches!(bench.call().await, Call::Detach(_)));
         renew(&bench.context.connections, &*bench.uplink, &sessions).await;
         assert!(bench.calls.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_lost_one_session_is_given_all_at_once() {
+        let mut bench = Bench::new();
+        let crowd = crowd(&bench, 3 * BATCH_MAX + 1);
+        start(&bench);
+        let (sessions, answer) = renewal(&mut bench).await;
+        let found = Instant::now();
+        let lost = vec![sessions[0].connection];
+        answer
+            .send(Renewal {
+                restored: lost,
+                superseded: Vec::new(),
+            })
+            .unwrap();
+        let mut renewed = HashSet::new();
+        while renewed.len() < crowd.len() {
+            let (sessions, answer) = renewal(&mut bench).await;
+            assert!(sessions.len() <= BATCH_MAX);
+            let restored = sessions.iter().map(|session| session.connection);
+            renewed.extend(restored.clone());
+            answer
+                .send(Renewal {
+                    restored: restored.collect(),
+                    superseded: Vec::new(),
+                })
+                .unwrap();
+        }
+        assert_eq!(found.elapsed(), Duration::ZERO);
+        // What was expected starts no second round.
+        let (_, _) = renewal(&mut bench).await;
+        assert!(found.elapsed() >= EVERY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_server_renews_everybody_well_within_a_lease() {
+        let mut bench = Bench::new();
+        let crowd = crowd(&bench, 20 * BATCH_MAX);
+        let begun = Instant::now();
+        start(&bench);
+        let mut renewed = HashSet::new();
+        while renewed.len() < crowd.len() {
+            let (sessions, answer) = renewal(&mut bench).await;
+            assert!(sessions.len() <= BATCH_MAX);
+            renewed.extend(sessions.into_iter().map(|session| session.connection));
+            answer.send(Renewal::default()).unwrap();
+        }
+        assert_eq!(begun.elapsed(), EVERY * ROUND_TURNS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_renewal_without_an_answer_has_the_next_turn() {
+        let mut bench = Bench::new();
+        let _crowd = crowd(&bench, 2 * BATCH_MAX);
+        *bench.uplink.refuses.lock() = Some(Code::UNAVAILABLE);
+        start(&bench);
+        let (first, _) = renewal(&mut bench).await;
+        let refused = Instant::now();
+        let (second, _) = renewal(&mut bench).await;
+        assert_eq!(first, second);
+        assert_eq!(refused.elapsed(), EVERY);
+        *bench.uplink.refuses.lock() = None;
+        let (third, answer) = renewal(&mut bench).await;
+        assert_eq!(first, third);
+        answer.send(Renewal::default()).unwrap();
+        let (fourth, _) = renewal(&mut bench).await;
+        assert_ne!(first, fourth);
     }
 }

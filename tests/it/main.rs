@@ -10,3 +10,4 @@ mod links;
 mod nodes;
 mod real;
 mod standalone;
+mod wiped;

@@ -267,6 +267,14 @@ impl TestCluster {
         urls
     }
 
+    /// The Redis behind it, for tests that meddle.
+    pub fn redis(&mut self) -> &mut Redis {
+        match &mut self.shared {
+            Shared::Stores(stores) => &mut stores.0,
+            _ => panic!("only a cluster over real stores has a Redis"),
+        }
+    }
+
     /// The routes.
     pub fn routes(&self) -> &[RouteNode] {
         &self.routes
