@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 /// Used when the server does not say how long a silence is normal.
-const SILENCE_BEFORE_PING: Duration = Duration::from_secs(10);
+const SILENCE_BEFORE_PING: Duration = Duration::from_secs(8);
 /// A half-open link is noticed this long after the ping; servers answer within milliseconds.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 /// What the connection loop has to do next.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ mod tests {
         assert_eq!(heartbeat.next().await, Beat::Ping);
         assert_eq!(start.elapsed(), Duration::from_secs(2));
         assert_eq!(heartbeat.next().await, Beat::Dead);
-        assert_eq!(start.elapsed(), Duration::from_secs(7));
+        assert_eq!(start.elapsed(), Duration::from_secs(6));
     }
 
     #[tokio::test(start_paused = true)]

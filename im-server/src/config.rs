@@ -11,10 +11,11 @@ use im_common::node::check_dialable;
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8084);
 /// Memory for this many idle connections is a few hundred megabytes.
 const CONNECTIONS_MAX: usize = 100_000;
-/// With the time for a pong: what a connection that died in silence costs at most, 15 s.
-const PING_AFTER: Duration = Duration::from_secs(10);
+/// With the time for a pong: a connection that died in silence is freed after 12 s, well within the
+/// 15 s after which its user may expect to be taken as gone.
+const PING_AFTER: Duration = Duration::from_secs(8);
 /// Covers a network that loses a packet or two; longer would only delay the reconnect.
-const PONG_WITHIN: Duration = Duration::from_secs(5);
+const PONG_WITHIN: Duration = Duration::from_secs(4);
 /// A healthy client answers within a few round trips.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// A socket that takes nothing for this long belongs to a client that is gone or overwhelmed.
@@ -46,10 +47,10 @@ pub struct ServerConfig {
     #[arg(long, env = "IM_CONNECTIONS_MAX", value_name = "N", default_value_t = CONNECTIONS_MAX)]
     pub connections_max: usize,
     /// How long a client may be silent before it is pinged.
-    #[arg(long, env = "IM_PING_AFTER", value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long, env = "IM_PING_AFTER", value_name = "TIME", value_parser = parse_duration, default_value = "8s")]
     pub ping_after: Duration,
     /// How long a client may take to answer a ping.
-    #[arg(long, env = "IM_PONG_WITHIN", value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
+    #[arg(long, env = "IM_PONG_WITHIN", value_name = "TIME", value_parser = parse_duration, default_value = "4s")]
     pub pong_within: Duration,
     /// How long a client may take to say hello.
     #[arg(long, env = "IM_HANDSHAKE_WITHIN", value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
