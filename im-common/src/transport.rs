@@ -165,9 +165,12 @@ pub struct ServerHealth {
 /// Why a server did not do what a route asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DownlinkError {
-    /// No answer in time, or nobody there.
+    /// No answer in time.
     #[error("server does not answer: {0}")]
     Unreachable(String),
+    /// Nobody listens at its address: its process has ended, or cannot be reached at all.
+    #[error("nobody listens at its address: {0}")]
+    Gone(String),
     /// Somebody else answers at its address.
     #[error("another server answers at this address")]
     Mistaken,

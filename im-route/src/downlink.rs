@@ -76,8 +76,14 @@ async fn answer<A: Message + Default>(request: RequestBuilder) -> Result<A, Down
 
 /// The URL is left out: the server is in the span already.
 fn unreachable(error: reqwest::Error) -> DownlinkError {
+    let is_gone = error.is_connect() && !error.is_timeout();
     let error = anyhow::Error::from(error.without_url());
-    DownlinkError::Unreachable(format!("{error:#}"))
+    let reason = format!("{error:#}");
+    if is_gone {
+        DownlinkError::Gone(reason)
+    } else {
+        DownlinkError::Unreachable(reason)
+    }
 }
 
 #[async_trait]

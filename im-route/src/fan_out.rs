@@ -61,6 +61,7 @@ impl FanOut {
             settler: Settler::start(Arc::clone(&backend.messages), tasks),
             lanes: Lanes::new(
                 downlink,
+                servers.clone(),
                 Arc::clone(&backend.sessions),
                 Arc::clone(counters),
                 tasks.clone(),

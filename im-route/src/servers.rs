@@ -10,7 +10,7 @@ use futures::future::join_all;
 use im_common::backend::registry::{ServerInfo, ServerList, ServerRegistry};
 use im_common::id::ServerId;
 use im_common::tasks::Tasks;
-use im_common::transport::Downlink;
+use im_common::transport::{Downlink, DownlinkError};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -30,7 +30,7 @@ pub(crate) struct KnownServer {
 /// The servers this route knows. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Servers {
-    known: watch::Receiver<Arc<Vec<KnownServer>>>,
+    known: Arc<watch::Sender<Arc<Vec<KnownServer>>>>,
 }
 
 impl Servers {
@@ -42,8 +42,8 @@ impl Servers {
     ) -> Self {
         let mut listed = registry.servers();
         let first = merge(&[], &listed.borrow_and_update());
-        let (publish, known) = watch::channel(Arc::new(first));
-        let token = tasks.token();
+        let known = Arc::new(watch::Sender::new(Arc::new(first)));
+        let (token, publish) = (tasks.token(), Arc::clone(&known));
         tasks.spawn("servers", async move {
             let follow = keep_following(listed, publish, downlink);
             token.run_until_cancelled(follow).await;
@@ -67,6 +67,23 @@ impl Servers {
             .collect()
     }
 
+    /// Takes note of what became of a request: where nobody listens no client is sent, from now
+    /// until a probe is answered.
+    pub(crate) fn heard(&self, id: &ServerId, error: &DownlinkError) {
+        if !matches!(error, DownlinkError::Gone(_)) {
+            return;
+        }
+        self.known.send_if_modified(|known| {
+            let is_it = |server: &KnownServer| server.info.id == *id && server.reachable;
+            let Some(index) = known.iter().position(is_it) else {
+                return false;
+            };
+            Arc::make_mut(known)[index].reachable = false;
+            tracing::warn!(server.id = %id, "nobody listens at the address of a server");
+            true
+        });
+    }
+
     /// The server of this id.
     pub(crate) fn find(&self, id: &ServerId) -> Option<ServerInfo> {
         let known = self.known.borrow();
@@ -79,7 +96,7 @@ impl Servers {
 
 async fn keep_following(
     mut listed: watch::Receiver<ServerList>,
-    publish: watch::Sender<Arc<Vec<KnownServer>>>,
+    publish: Arc<watch::Sender<Arc<Vec<KnownServer>>>>,
     downlink: Arc<dyn Downlink>,
 ) {
     let mut probe = interval(PROBE_EVERY);
@@ -191,6 +208,25 @@ fn log_changes(before: &[KnownServer], after: &[KnownServer]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_at_whose_address_nobody_listens_gets_no_clients_at_once() {
+        let two = vec![known("a", true, true), known("b", true, true)];
+        let servers = Servers {
+            known: Arc::new(watch::Sender::new(Arc::new(two))),
+        };
+        let ids = || -> Vec<String> {
+            let placeable = servers.placeable().into_iter();
+            placeable.map(|server| server.id.to_string()).collect()
+        };
+        let busy = DownlinkError::Unreachable("no answer in time".to_owned());
+        servers.heard(&ServerId::new("a").unwrap(), &busy);
+        assert_eq!(ids(), ["a", "b"]);
+        let gone = DownlinkError::Gone("connection refused".to_owned());
+        servers.heard(&ServerId::new("a").unwrap(), &gone);
+        assert_eq!(ids(), ["b"]);
+        assert!(servers.find(&ServerId::new("a").unwrap()).is_some());
+    }
 
     fn info(id: &str) -> ServerInfo {
         ServerInfo {

@@ -6,6 +6,7 @@ mod cluster;
 mod command_line;
 mod documents;
 mod everywhere;
+mod killed;
 mod links;
 mod nodes;
 mod real;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use im_common::backend::registry::ServerInfo;
 use im_common::backend::{Backend, EtcdConfig, Mode, RedisConfig};
-use im_common::id::{DeviceId, UserId};
+use im_common::id::{DeviceId, MessageId, UserId};
 use im_common::message::Identity;
 use im_common::name::UserName;
 use im_common::secret::ClusterSecret;
@@ -38,6 +38,7 @@ pub struct TestCluster {
     shared: Shared,
     routes: Vec<RouteNode>,
     servers: Vec<ServerNode>,
+    secret_text: String,
     secret: ClusterSecret,
     tasks: Tasks,
 }
@@ -123,17 +124,20 @@ impl TestCluster {
             },
             routes: vec![route],
             servers: Vec::new(),
+            secret_text: String::new(),
             secret: ClusterSecret::fresh(),
             tasks: Tasks::new(),
         }
     }
 
     async fn start(shared: Shared, routes: usize, servers: usize, tasks: Tasks) -> Self {
-        let secret = ClusterSecret::fresh();
+        let secret_text = format!("{}{}", MessageId::fresh(), MessageId::fresh());
+        let secret = ClusterSecret::new(&secret_text).expect("long enough");
         let mut cluster = Self {
             shared,
             routes: Vec::new(),
             servers: Vec::new(),
+            secret_text,
             secret,
             tasks,
         };
@@ -189,6 +193,21 @@ impl TestCluster {
         });
         self.placeable(self.servers.len()).await;
         info
+    }
+
+    /// Starts one more server as a process of its own, which can be killed. Returns before a route
+    /// knows it.
+    pub async fn server_process(&self, args: &[&str]) -> Process {
+        let Shared::Stores(stores) = &self.shared else {
+            panic!("a process needs stores that it can reach");
+        };
+        let etcd = format!("--etcd={}", stores.1.url());
+        let defaults = ["--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", &etcd];
+        let args: Vec<&str> = defaults.into_iter().chain(args.iter().copied()).collect();
+        let secret = [("IM_SECRET", self.secret_text.as_str())];
+        let mut process = Process::start_with("im-server", &args, &secret).await;
+        process.ready().await;
+        process
     }
 
     fn run<F, R>(&self, node: F) -> Running

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::errand::Errand;
 use crate::counters::Counters;
+use crate::servers::Servers;
 
 /// Parcels waiting for one server. One too many fails its errand and is repeated later.
 const LANE_MAX: usize = 4096;
@@ -48,12 +49,14 @@ pub(super) struct Lanes {
 impl Lanes {
     pub(super) fn new(
         downlink: Arc<dyn Downlink>,
+        servers: Servers,
         sessions: Arc<dyn SessionStore>,
         counters: Arc<Counters>,
         tasks: Tasks,
     ) -> Self {
         let carrier = Carrier {
             downlink,
+            servers,
             sessions,
             counters,
         };
@@ -93,6 +96,7 @@ impl Lanes {
 #[derive(Clone)]
 struct Carrier {
     downlink: Arc<dyn Downlink>,
+    servers: Servers,
     sessions: Arc<dyn SessionStore>,
     counters: Arc<Counters>,
 }
@@ -130,6 +134,7 @@ impl Carrier {
             }
             Err(error) => {
                 Counters::add(&self.counters.push_failures, 1);
+                self.servers.heard(&server.id, &error);
                 tracing::debug!(server.id = %server.id, %error, "push failed");
                 rest.iter().for_each(|(_, errand)| errand.fail());
             }

@@ -130,9 +130,6 @@ async fn a_server_that_is_not_there_is_unreachable() {
         .far_downlink
         .push(&gone, vec![push("x", 1, Members::Everyone)])
         .await;
-    assert!(
-        matches!(answer, Err(DownlinkError::Unreachable(_))),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(DownlinkError::Gone(_))), "{answer:?}");
     links.tasks.cancel();
 }
