@@ -70,7 +70,7 @@ codes! {
     4007 ID_CONFLICT "id_conflict" "The same message id was used for another message.";
     4008 USER_UNKNOWN "user_unknown" "There is no such user.";
     4009 NOT_PERMITTED "not_permitted" "The user does not take part in this conversation.";
-    4010 DISPLACED "displaced" "A newer connection of the same device took over.";
+    4010 DISPLACED "displaced" "A newer connection of the same device, or of the same user, took over.";
     4011 KICKED "kicked" "An operator ended the connection.";
     4012 NAME_INVALID "name_invalid" "The name is not allowed.";
     4013 NAME_TAKEN "name_taken" "The name, or one that looks like it, is taken.";
@@ -79,6 +79,7 @@ codes! {
     4016 NOT_FOUND "not_found" "There is no such thing.";
     4017 BODY_TOO_LARGE "body_too_large" "The request body is too large.";
     4018 CLOSED "closed" "The client closed the connection.";
+    4019 ALREADY_ONLINE "already_online" "The user is online already, and a second login is not allowed.";
     5001 INTERNAL "internal" "A fault of the cluster that repeating will not mend.";
 }
 

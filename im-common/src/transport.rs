@@ -195,6 +195,9 @@ pub trait Downlink: Send + Sync {
         code: Code,
     ) -> Result<(), DownlinkError>;
 
+    /// Whether the connection of exactly this session is there.
+    async fn holds(&self, server: &ServerInfo, session: &Session) -> Result<bool, DownlinkError>;
+
     /// Lists users attached there, sorted by folded name.
     async fn online(
         &self,

@@ -77,7 +77,8 @@ impl Accounts {
         }
     }
 
-    /// Logs a device in; its earlier login ends, and so does that login's connection.
+    /// Logs a device in; its earlier login ends, and so does that login's connection. Refused with
+    /// [`Code::ALREADY_ONLINE`] where the policy says so.
     pub(crate) async fn log_in(
         &self,
         name: &str,
@@ -95,6 +96,7 @@ impl Accounts {
         let Some(account) = account.filter(|_| matches) else {
             return Err(Code::WRONG_PASSWORD.into());
         };
+        self.attachments.slots.admit(account.user, &device).await?;
         let secret = fresh_secret();
         let epoch = self
             .directory

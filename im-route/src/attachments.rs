@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use im_common::backend::directory::Directory;
 use im_common::backend::messages::MessageStore;
-use im_common::backend::sessions::{Attached, Renewed, SessionStore};
+use im_common::backend::sessions::{Renewed, SessionStore};
 use im_common::code::Code;
 use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
 use im_common::message::{Head, Position, Session};
@@ -13,6 +13,7 @@ use im_common::tasks::Tasks;
 use im_common::transport::{Downlink, Refusal, Renewal};
 
 use crate::servers::Servers;
+use crate::slots::Slots;
 
 /// Attaches and detaches devices.
 #[derive(Clone)]
@@ -22,6 +23,7 @@ pub(crate) struct Attachments {
     pub(crate) messages: Arc<dyn MessageStore>,
     pub(crate) downlink: Arc<dyn Downlink>,
     pub(crate) servers: Servers,
+    pub(crate) slots: Slots,
     pub(crate) tasks: Tasks,
 }
 
@@ -33,10 +35,8 @@ impl Attachments {
         session: &Session,
         positions: Vec<Position>,
     ) -> Result<Vec<Head>, Refusal> {
-        match self.sessions.attach(session).await? {
-            Attached::Superseded(_) => return Err(Code::DISPLACED.into()),
-            Attached::Holds(Some(displaced)) => self.kick(displaced, Code::DISPLACED),
-            Attached::Holds(None) => {}
+        for displaced in self.slots.take(session).await? {
+            self.kick(displaced, Code::DISPLACED);
         }
         self.check_login(session).await?;
         self.heads(session.user, &session.device, positions).await
@@ -74,7 +74,7 @@ impl Attachments {
 
     pub(crate) async fn renew(&self, sessions: Vec<Session>) -> Result<Renewal, Refusal> {
         let mut renewal = Renewal::default();
-        let outcomes = self.sessions.renew(&sessions).await?;
+        let outcomes = self.sessions.renew(&sessions, self.slots.policy).await?;
         for (session, outcome) in sessions.iter().zip(outcomes) {
             match outcome {
                 Renewed::Extended => {}

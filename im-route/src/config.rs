@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use im_common::backend::sessions::SlotPolicy;
 use im_common::node::{NotDialable, check_dialable};
 
 use crate::placement::Strategy;
@@ -29,6 +30,9 @@ pub struct RouteConfig {
     /// How long a ticket lets a client connect without asking a route again.
     #[arg(long, env = "IM_TICKET_LIFETIME", value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
     pub ticket_lifetime: Duration,
+    /// How the users of the cluster may be attached.
+    #[command(flatten)]
+    pub slots: SlotPolicy,
     /// How many passwords are hashed at the same time; each takes 19 MiB and some 25 ms of a core.
     #[arg(
         long,
@@ -46,6 +50,7 @@ impl Default for RouteConfig {
             advertise: None,
             placement: Strategy::default(),
             ticket_lifetime: Duration::from_secs(60 * 60),
+            slots: SlotPolicy::default(),
             password_hashes: NonZeroUsize::new(2).expect("2 is not 0"),
         }
     }

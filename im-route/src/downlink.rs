@@ -19,7 +19,7 @@ use reqwest::{Client, RequestBuilder, header};
 const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 /// A server answers a push when it has queued it; longer means that it stands still.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-/// A probe that takes longer is a failed one.
+/// A probe that takes longer is a failed one; so is a question about one connection.
 const HEALTH_WITHIN: Duration = Duration::from_secs(1);
 /// Kept open towards each server: one lane, kicks, probes.
 const IDLE_CONNECTIONS_MAX: usize = 8;
@@ -57,12 +57,16 @@ impl HttpDownlink {
     where
         A: Message + Default,
     {
+        answer(self.request(server, path, body)).await
+    }
+
+    fn request(&self, server: &ServerInfo, path: &str, body: Vec<u8>) -> RequestBuilder {
         let url = format!("http://{}/internal/v1/{path}", server.http_address);
         let request = self
             .client
             .post(url)
             .header(header::CONTENT_TYPE, "application/x-protobuf");
-        answer(request.body(body)).await
+        request.body(body)
     }
 }
 
@@ -117,6 +121,15 @@ impl Downlink for HttpDownlink {
         };
         let _: wire::KickResponse = self.post(server, "kick", request.encode_to_vec()).await?;
         Ok(())
+    }
+
+    async fn holds(&self, server: &ServerInfo, session: &Session) -> Result<bool, DownlinkError> {
+        let request = wire::HoldsRequest {
+            session: Some(session.clone().into()),
+        };
+        let asked = self.request(server, "holds", request.encode_to_vec());
+        let response: wire::HoldsResponse = answer(asked.timeout(HEALTH_WITHIN)).await?;
+        Ok(response.holds)
     }
 
     async fn online(

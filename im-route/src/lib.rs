@@ -19,6 +19,7 @@ mod presence;
 mod reading;
 mod route;
 mod servers;
+mod slots;
 mod uplink;
 
 pub use config::RouteConfig;

@@ -31,6 +31,7 @@ use crate::placement::Placement;
 use crate::presence::Presence;
 use crate::reading::Reading;
 use crate::servers::Servers;
+use crate::slots::Slots;
 use crate::uplink::LocalUplink;
 
 /// Requests under way may take this long to end once the route stops.
@@ -164,6 +165,12 @@ fn assemble(config: &RouteConfig, parts: &Parts, tasks: &Tasks) -> anyhow::Resul
         messages: Arc::clone(&backend.messages),
         downlink: Arc::clone(downlink),
         servers: servers.clone(),
+        slots: Slots {
+            sessions: Arc::clone(&backend.sessions),
+            downlink: Arc::clone(downlink),
+            servers: servers.clone(),
+            policy: config.slots,
+        },
         tasks: tasks.clone(),
     };
     let delivery = Delivery {

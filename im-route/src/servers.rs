@@ -86,11 +86,21 @@ impl Servers {
 
     /// The server of this id.
     pub(crate) fn find(&self, id: &ServerId) -> Option<ServerInfo> {
+        self.known(id).map(|server| server.info)
+    }
+
+    /// The server of this id, if it answered the last probe.
+    pub(crate) fn find_reachable(&self, id: &ServerId) -> Option<ServerInfo> {
+        let server = self.known(id).filter(|server| server.reachable);
+        server.map(|server| server.info)
+    }
+
+    fn known(&self, id: &ServerId) -> Option<KnownServer> {
         let known = self.known.borrow();
         let index = known
             .binary_search_by(|server| server.info.id.cmp(id))
             .ok()?;
-        Some(known[index].info.clone())
+        Some(known[index].clone())
     }
 }
 

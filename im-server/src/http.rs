@@ -29,6 +29,7 @@ pub(crate) fn router(connections: Connections, credential: NodeCredential) -> Ro
     let internal = Router::new()
         .route("/internal/v1/push", post(push))
         .route("/internal/v1/kick", post(kick))
+        .route("/internal/v1/holds", post(holds))
         .route("/internal/v1/online", post(online))
         .route("/internal/v1/health", get(internal_health))
         .layer(middleware::from_fn_with_state(
@@ -98,6 +99,16 @@ async fn kick(State(connections): State<Connections>, body: Bytes) -> Result<Pro
     let session = request.session.ok_or(Malformed::Missing("session"))?;
     connections.close(&session.try_into()?, request.code.into());
     Ok(Protobuf::new(&wire::KickResponse {}))
+}
+
+async fn holds(
+    State(connections): State<Connections>,
+    body: Bytes,
+) -> Result<Protobuf, BadRequest> {
+    let request = wire::HoldsRequest::decode(body)?;
+    let session = request.session.ok_or(Malformed::Missing("session"))?;
+    let holds = connections.find(&session.try_into()?).is_some();
+    Ok(Protobuf::new(&wire::HoldsResponse { holds }))
 }
 
 async fn online(

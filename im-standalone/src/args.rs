@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use im_common::backend::sessions::SlotPolicy;
 use im_common::node::{NotDialable, check_dialable};
 use im_common::telemetry::TelemetryConfig;
 
@@ -58,6 +59,8 @@ pub(crate) struct Args {
     /// How clients reach the server, when that is not the listen address.
     #[arg(long, env = "IM_ADVERTISE", value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
+    #[command(flatten)]
+    pub(crate) slots: SlotPolicy,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryConfig,
 }

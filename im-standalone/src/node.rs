@@ -46,6 +46,7 @@ impl Node {
         let connections = Connections::new(server_config.connections_max);
         let route_config = RouteConfig {
             listen: args.route_listen,
+            slots: args.slots,
             ..RouteConfig::default()
         };
         let parts = im_route::Parts {

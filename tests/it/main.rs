@@ -10,5 +10,6 @@ mod killed;
 mod links;
 mod nodes;
 mod real;
+mod slots;
 mod standalone;
 mod wiped;

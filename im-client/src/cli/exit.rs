@@ -85,7 +85,9 @@ impl Exit {
         match code {
             Code::OVERLOADED | Code::FULL | Code::SLOW_READER => Self::RateLimited,
             Code::SILENT | Code::HANDSHAKE_TIMEOUT => Self::Timeout,
-            Code::WRONG_PASSWORD | Code::DISPLACED | Code::KICKED => Self::Unauthorised,
+            Code::WRONG_PASSWORD | Code::DISPLACED | Code::KICKED | Code::ALREADY_ONLINE => {
+                Self::Unauthorised
+            }
             Code::USER_UNKNOWN | Code::NOT_PERMITTED | Code::NOT_FOUND => Self::NotFound,
             Code::NAME_INVALID
             | Code::NAME_TAKEN
@@ -132,6 +134,7 @@ mod tests {
             (Code::TICKET_EXPIRED, 4),
             (Code::LOGGED_OUT, 4),
             (Code::DISPLACED, 4),
+            (Code::ALREADY_ONLINE, 4),
             (Code::WRONG_PASSWORD, 4),
             (Code::NAME_TAKEN, 1),
             (Code::TEXT_TOO_LONG, 1),

@@ -45,6 +45,7 @@ pub(super) async fn register(
 #[utoipa::path(post, path = "/v1/login", request_body = LoginRequest, responses(
     (status = 200, description = "Logged in", body = LoginResponse),
     (status = 401, description = "Name or password wrong (4015)", body = ErrorResponse),
+    (status = 409, description = "Online already, where a second login is refused (4019)", body = ErrorResponse),
 ))]
 pub(super) async fn log_in(
     State(app): State<App>,

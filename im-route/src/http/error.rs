@@ -88,7 +88,7 @@ impl IntoResponse for ApiError {
 fn status(code: Code) -> StatusCode {
     match code {
         Code::OVERLOADED => StatusCode::TOO_MANY_REQUESTS,
-        Code::NAME_TAKEN | Code::ID_CONFLICT => StatusCode::CONFLICT,
+        Code::NAME_TAKEN | Code::ID_CONFLICT | Code::ALREADY_ONLINE => StatusCode::CONFLICT,
         Code::WRONG_PASSWORD => StatusCode::UNAUTHORIZED,
         Code::NOT_PERMITTED => StatusCode::FORBIDDEN,
         Code::USER_UNKNOWN | Code::NOT_FOUND => StatusCode::NOT_FOUND,

@@ -118,6 +118,11 @@ impl Downlink for Connections {
         Ok(())
     }
 
+    async fn holds(&self, server: &ServerInfo, session: &Session) -> Result<bool, DownlinkError> {
+        self.check(&server.id)?;
+        Ok(self.find(session).is_some())
+    }
+
     async fn online(
         &self,
         server: &ServerInfo,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use im_common::backend::directory::{LOGINS_MAX, Registered};
 use im_common::backend::messages::{AppendError, Appended, Range};
-use im_common::backend::sessions::{Attached, Renewed};
+use im_common::backend::sessions::{Attached, Renewed, SlotPolicy};
 use im_common::backend::{Backend, BackendError, Mode, contract};
 use im_common::id::{
     ConnectionId, ConversationId, DeviceId, MessageId, ServerId, SessionEpoch, UserId,
@@ -276,7 +276,10 @@ async fn an_expired_session_is_gone() {
             attempt: 2,
         },
     };
-    sessions.attach(&session).await.unwrap();
+    sessions
+        .attach(&session, SlotPolicy::default())
+        .await
+        .unwrap();
     let key = "test:{u42}:sessions";
     let remaining = redis.command(redis::cmd("PTTL").arg(key)).await;
     assert!(matches!(remaining, Value::Int(1..=60_000)), "{remaining:?}");
@@ -286,7 +289,9 @@ async fn an_expired_session_is_gone() {
     age.arg(key).arg("desk").arg(expired);
     redis.command(&age).await;
     assert_eq!(sessions.locate(&[user(42)]).await.unwrap(), []);
-    let renewed = sessions.renew(std::slice::from_ref(&session)).await;
+    let renewed = sessions
+        .renew(std::slice::from_ref(&session), SlotPolicy::default())
+        .await;
     assert_eq!(renewed.unwrap(), [Renewed::Restored]);
 
     redis.command(&age).await;
@@ -299,8 +304,11 @@ async fn an_expired_session_is_gone() {
     };
     // A ghost locks nobody out, even one whose epoch is greater.
     assert_eq!(
-        sessions.attach(&older).await.unwrap(),
-        Attached::Holds(None)
+        sessions
+            .attach(&older, SlotPolicy::default())
+            .await
+            .unwrap(),
+        Attached::Holds(vec![])
     );
 }
 

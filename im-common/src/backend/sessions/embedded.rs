@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Attached, Renewed, SESSION_LEASE, SessionStore};
+use super::slot::Meeting;
+use super::{Attached, Renewed, SESSION_LEASE, SessionStore, SlotPolicy};
 use crate::backend::Result;
 use crate::id::{DeviceId, UserId};
 use crate::message::Session;
@@ -24,6 +25,17 @@ struct Leases {
 struct Lease {
     session: Session,
     expires_at: Instant,
+}
+
+/// Whether a session holds its slot.
+enum Held {
+    /// It does now, and perhaps did before.
+    Now {
+        before: bool,
+        displaced: Vec<Session>,
+    },
+    /// Another one stands against it.
+    Not(Session, Meeting),
 }
 
 impl EmbeddedSessions {
@@ -45,21 +57,12 @@ impl EmbeddedSessions {
 
 #[async_trait]
 impl SessionStore for EmbeddedSessions {
-    async fn attach(&self, session: &Session) -> Result<Attached> {
-        let mut leases = self.leases.lock();
-        let Some(held) = leases.held(session).cloned() else {
-            leases.grant(session);
-            return Ok(Attached::Holds(None));
-        };
-        if held == *session {
-            leases.grant(session);
-            return Ok(Attached::Holds(None));
-        }
-        if held.epoch >= session.epoch {
-            return Ok(Attached::Superseded(held));
-        }
-        leases.grant(session);
-        Ok(Attached::Holds(Some(held)))
+    async fn attach(&self, session: &Session, policy: SlotPolicy) -> Result<Attached> {
+        Ok(match self.leases.lock().hold(session, policy) {
+            Held::Now { displaced, .. } => Attached::Holds(displaced),
+            Held::Not(stays, Meeting::Occupied) => Attached::Occupied(stays),
+            Held::Not(stays, _) => Attached::Superseded(stays),
+        })
     }
 
     async fn detach(&self, session: &Session) -> Result<()> {
@@ -70,12 +73,14 @@ impl SessionStore for EmbeddedSessions {
         Ok(())
     }
 
-    async fn renew(&self, sessions: &[Session]) -> Result<Vec<Renewed>> {
+    async fn renew(&self, sessions: &[Session], policy: SlotPolicy) -> Result<Vec<Renewed>> {
         let mut leases = self.leases.lock();
-        Ok(sessions
-            .iter()
-            .map(|session| leases.renew(session))
-            .collect())
+        let renewed = |session| match leases.hold(session, policy.for_renewals()) {
+            Held::Now { before: true, .. } => Renewed::Extended,
+            Held::Now { before: false, .. } => Renewed::Restored,
+            Held::Not(..) => Renewed::Superseded,
+        };
+        Ok(sessions.iter().map(renewed).collect())
     }
 
     async fn locate(&self, users: &[UserId]) -> Result<Vec<Session>> {
@@ -97,6 +102,29 @@ impl Leases {
         (lease.expires_at > Instant::now()).then_some(&lease.session)
     }
 
+    /// Makes a session hold its slot, or says what stands against it.
+    fn hold(&mut self, session: &Session, policy: SlotPolicy) -> Held {
+        let now = Instant::now();
+        let (mut before, mut displaced) = (false, Vec::new());
+        let leases = self.by_user.get(&session.user).into_iter();
+        for lease in leases.flat_map(HashMap::values) {
+            if lease.expires_at <= now {
+                continue;
+            }
+            match policy.meet(&lease.session, session) {
+                Meeting::Apart => {}
+                Meeting::Same => before = true,
+                Meeting::Displaces => displaced.push(lease.session.clone()),
+                stays => return Held::Not(lease.session.clone(), stays),
+            }
+        }
+        for older in &displaced {
+            self.end(older);
+        }
+        self.grant(session);
+        Held::Now { before, displaced }
+    }
+
     fn grant(&mut self, session: &Session) {
         self.sweep();
         let lease = Lease {
@@ -114,18 +142,6 @@ impl Leases {
                 self.by_user.remove(&session.user);
             }
         }
-    }
-
-    fn renew(&mut self, session: &Session) -> Renewed {
-        let renewed = match self.held(session) {
-            None => Renewed::Restored,
-            Some(held) if held == session => Renewed::Extended,
-            // The store lost the newer session, then the older one came.
-            Some(held) if held.epoch < session.epoch => Renewed::Restored,
-            Some(_) => return Renewed::Superseded,
-        };
-        self.grant(session);
-        renewed
     }
 
     /// Drops what has expired, once in each lease time: so the table holds no more than what was

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 
-use super::{Attached, Renewed, SESSION_LEASE, SessionStore};
+use super::{Attached, Renewed, SESSION_LEASE, SecondLogin, SessionStore, SessionsPer, SlotPolicy};
 use crate::backend::redis::{Call, Connection, Keys, Script};
 use crate::backend::{BackendError, Result};
 use crate::id::{ConnectionId, DeviceId, ServerId, SessionEpoch, UserId};
@@ -13,6 +13,9 @@ use crate::message::Session;
 static HOLD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/hold.lua")));
 static DETACH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/detach.lua")));
 static LOCATE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/locate.lua")));
+
+/// What `hold.lua` returns: an outcome, and other sessions by device.
+type Held = (String, Vec<(String, String)>);
 
 /// Sessions in Redis. The lease runs out by itself, so a crashed server leaves nothing behind.
 pub(in crate::backend) struct RedisSessions {
@@ -26,21 +29,32 @@ impl RedisSessions {
         Self { connection, keys }
     }
 
-    fn hold(&self, session: &Session) -> Call {
+    fn hold(&self, session: &Session, policy: SlotPolicy) -> Call {
         arguments(HOLD.on(&[self.keys.sessions(session.user)]), session)
             .arg(u64::try_from(SESSION_LEASE.as_millis()).unwrap_or(u64::MAX))
+            .arg(match policy.sessions_per {
+                SessionsPer::Device => "device",
+                SessionsPer::User => "user",
+            })
+            .arg(match policy.second_login {
+                SecondLogin::Displace => "displace",
+                SecondLogin::Refuse => "refuse",
+            })
     }
 }
 
 #[async_trait]
 impl SessionStore for RedisSessions {
-    async fn attach(&self, session: &Session) -> Result<Attached> {
-        let (outcome, other): (String, String) = self.connection.call(&self.hold(session)).await?;
-        let other = || decode(session.user, session.device.as_str(), &other);
+    async fn attach(&self, session: &Session, policy: SlotPolicy) -> Result<Attached> {
+        let call = self.hold(session, policy);
+        let (outcome, others): Held = self.connection.call(&call).await?;
+        let others = others.into_iter();
+        let mut others = others.map(|(device, text)| decode(session.user, &device, &text));
+        let mut stays = || others.next().unwrap_or_else(|| Err(unknown(&outcome)));
         match outcome.as_str() {
-            "same" | "absent" => Ok(Attached::Holds(None)),
-            "displaced" => Ok(Attached::Holds(Some(other()?))),
-            "superseded" => Ok(Attached::Superseded(other()?)),
+            "superseded" => Ok(Attached::Superseded(stays()?)),
+            "occupied" => Ok(Attached::Occupied(stays()?)),
+            "extended" | "begun" => Ok(Attached::Holds(others.collect::<Result<_>>()?)),
             _ => Err(unknown(&outcome)),
         }
     }
@@ -50,12 +64,15 @@ impl SessionStore for RedisSessions {
         self.connection.call(&arguments(script, session)).await
     }
 
-    async fn renew(&self, sessions: &[Session]) -> Result<Vec<Renewed>> {
-        let calls = sessions.iter().map(|session| self.hold(session)).collect();
-        let answers: Vec<(String, String)> = self.connection.all(calls).await?;
-        let renewed = |(outcome, _): (String, String)| match outcome.as_str() {
-            "same" => Ok(Renewed::Extended),
-            "absent" | "displaced" => Ok(Renewed::Restored),
+    async fn renew(&self, sessions: &[Session], policy: SlotPolicy) -> Result<Vec<Renewed>> {
+        let hold = |session| self.hold(session, policy.for_renewals());
+        let answers: Vec<Held> = self
+            .connection
+            .all(sessions.iter().map(hold).collect())
+            .await?;
+        let renewed = |(outcome, _): Held| match outcome.as_str() {
+            "extended" => Ok(Renewed::Extended),
+            "begun" => Ok(Renewed::Restored),
             "superseded" => Ok(Renewed::Superseded),
             _ => Err(unknown(&outcome)),
         };

@@ -27,7 +27,7 @@ async fn passes_the_suite() {
 async fn an_expired_session_is_absent_and_can_be_attached_over() {
     let store = EmbeddedSessions::new();
     let newer = session(1, 2);
-    store.attach(&newer).await.unwrap();
+    store.attach(&newer, SlotPolicy::default()).await.unwrap();
     advance(NEARLY).await;
     assert_eq!(
         store.locate(&[newer.user]).await.unwrap(),
@@ -37,9 +37,16 @@ async fn an_expired_session_is_absent_and_can_be_attached_over() {
     assert_eq!(store.locate(&[newer.user]).await.unwrap(), []);
 
     let older = session(1, 1);
-    let attached = store.attach(&older).await.unwrap();
-    assert_eq!(attached, Attached::Holds(None), "a ghost locks nobody out");
-    let renewed = store.renew(std::slice::from_ref(&newer)).await.unwrap();
+    let attached = store.attach(&older, SlotPolicy::default()).await.unwrap();
+    assert_eq!(
+        attached,
+        Attached::Holds(vec![]),
+        "a ghost locks nobody out"
+    );
+    let renewed = store
+        .renew(std::slice::from_ref(&newer), SlotPolicy::default())
+        .await
+        .unwrap();
     assert_eq!(
         renewed,
         [Renewed::Restored],
@@ -52,19 +59,25 @@ async fn an_expired_session_is_absent_and_can_be_attached_over() {
 async fn renewing_and_attaching_again_extend_the_lease() {
     let store = EmbeddedSessions::new();
     let session = session(1, 1);
-    store.attach(&session).await.unwrap();
+    store.attach(&session, SlotPolicy::default()).await.unwrap();
     advance(NEARLY).await;
-    let renewed = store.renew(std::slice::from_ref(&session)).await.unwrap();
+    let renewed = store
+        .renew(std::slice::from_ref(&session), SlotPolicy::default())
+        .await
+        .unwrap();
     assert_eq!(renewed, [Renewed::Extended]);
     advance(NEARLY).await;
-    store.attach(&session).await.unwrap();
+    store.attach(&session, SlotPolicy::default()).await.unwrap();
     advance(NEARLY).await;
     assert_eq!(
         store.locate(&[session.user]).await.unwrap(),
         std::slice::from_ref(&session)
     );
     advance(SESSION_LEASE).await;
-    let renewed = store.renew(std::slice::from_ref(&session)).await.unwrap();
+    let renewed = store
+        .renew(std::slice::from_ref(&session), SlotPolicy::default())
+        .await
+        .unwrap();
     assert_eq!(renewed, [Renewed::Restored]);
 }
 
@@ -72,10 +85,16 @@ async fn renewing_and_attaching_again_extend_the_lease() {
 async fn expired_sessions_do_not_pile_up() {
     let store = EmbeddedSessions::new();
     for user in 1..=1000 {
-        store.attach(&session(user, 1)).await.unwrap();
+        store
+            .attach(&session(user, 1), SlotPolicy::default())
+            .await
+            .unwrap();
     }
     assert_eq!(store.count(), 1000);
     advance(SESSION_LEASE).await;
-    store.attach(&session(1, 1)).await.unwrap();
+    store
+        .attach(&session(1, 1), SlotPolicy::default())
+        .await
+        .unwrap();
     assert_eq!(store.count(), 1);
 }

@@ -1,0 +1,82 @@
+//! Who may be attached: one session for each device, or for each user, as the operator has chosen.
+//!
+//! Where a second login is refused, the store is never believed alone that the first one lives: the
+//! server that it names is asked. So nobody is locked out by what a crash left behind.
+
+use std::sync::Arc;
+
+use im_common::backend::sessions::{Attached, SecondLogin, SessionStore, SlotPolicy};
+use im_common::code::Code;
+use im_common::id::{DeviceId, UserId};
+use im_common::message::Session;
+use im_common::transport::{Downlink, Refusal};
+
+use crate::servers::Servers;
+
+/// How often a slot is tried for. Each further try follows a session that was found dead; one more
+/// in its place means that somebody is alive there.
+const TRIES_MAX: usize = 3;
+
+/// Hands out the slots.
+#[derive(Clone)]
+pub(crate) struct Slots {
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) downlink: Arc<dyn Downlink>,
+    pub(crate) servers: Servers,
+    pub(crate) policy: SlotPolicy,
+}
+
+impl Slots {
+    /// Refuses a login with [`Code::ALREADY_ONLINE`] where another one holds the slot and lives.
+    pub(crate) async fn admit(&self, user: UserId, device: &DeviceId) -> Result<(), Refusal> {
+        if self.policy.second_login == SecondLogin::Displace {
+            return Ok(());
+        }
+        for held in self.sessions.locate(&[user]).await? {
+            if self.policy.is_shared(held.device == *device) {
+                self.end_unless_alive(&held).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the slot for a session and returns those that it displaces.
+    pub(crate) async fn take(&self, session: &Session) -> Result<Vec<Session>, Refusal> {
+        for _ in 0..TRIES_MAX {
+            match self.sessions.attach(session, self.policy).await? {
+                Attached::Holds(displaced) => return Ok(displaced),
+                Attached::Superseded(_) => return Err(Code::DISPLACED.into()),
+                Attached::Occupied(held) => self.end_unless_alive(&held).await?,
+            }
+        }
+        Err(Code::ALREADY_ONLINE.into())
+    }
+
+    async fn end_unless_alive(&self, held: &Session) -> Result<(), Refusal> {
+        if self.is_alive(held).await {
+            return Err(Code::ALREADY_ONLINE.into());
+        }
+        tracing::info!(
+            user.id = held.user.number(),
+            device.id = held.device.as_str(),
+            server.id = %held.server,
+            "the session that held the slot is dead"
+        );
+        Ok(self.sessions.detach(held).await?)
+    }
+
+    /// A server that is gone or does not answer holds nobody: should it come back, renewing tells
+    /// it who has taken over.
+    async fn is_alive(&self, held: &Session) -> bool {
+        let Some(server) = self.servers.find_reachable(&held.server) else {
+            return false;
+        };
+        match self.downlink.holds(&server, held).await {
+            Ok(holds) => holds,
+            Err(error) => {
+                self.servers.heard(&server.id, &error);
+                false
+            }
+        }
+    }
+}
