@@ -1,7 +1,10 @@
 //! Which servers there are: what the registry says, confirmed by asking them.
 //!
 //! A registry may lag, be away, or come back empty. A server that it no longer lists but that
-//! answers stays; one that it lists but that does not answer gets no new clients.
+//! answers stays; one that it lists but that does not answer gets no new clients, nor does one that
+//! keeps dying and coming up anew.
+
+mod lives;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +15,9 @@ use im_common::id::ServerId;
 use im_common::tasks::Tasks;
 use im_common::transport::{Downlink, DownlinkError};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use self::lives::Lives;
 
 /// A killed server is noticed within this, long before its lease ends.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +30,8 @@ pub(crate) struct KnownServer {
     listed: bool,
     /// It answered the last probe.
     reachable: bool,
+    /// Before this it gets clients only when nobody else can take them.
+    trusted_from: Instant,
 }
 
 /// The servers this route knows. Clones share them.
@@ -41,11 +48,12 @@ impl Servers {
         tasks: &Tasks,
     ) -> Self {
         let mut listed = registry.servers();
-        let first = merge(&[], &listed.borrow_and_update());
+        let mut lives = Lives::default();
+        let first = merge(&[], &listed.borrow_and_update(), &mut lives);
         let known = Arc::new(watch::Sender::new(Arc::new(first)));
         let (token, publish) = (tasks.token(), Arc::clone(&known));
         tasks.spawn("servers", async move {
-            let follow = keep_following(listed, publish, downlink);
+            let follow = keep_following(listed, lives, publish, downlink);
             token.run_until_cancelled(follow).await;
         });
         Self { known }
@@ -56,15 +64,21 @@ impl Servers {
         Arc::clone(&self.known.borrow())
     }
 
-    /// The servers that can take a client, sorted by id.
+    /// The servers that can take a client, sorted by id. Those that keep coming up anew are among
+    /// them only when there are no others.
     pub(crate) fn placeable(&self) -> Vec<ServerInfo> {
-        let known = self.known.borrow();
+        let (known, now) = (self.all(), Instant::now());
         let can_take = |server: &&KnownServer| server.reachable && !server.info.draining;
-        known
+        let (trusted, flapping): (Vec<&KnownServer>, Vec<&KnownServer>) = known
             .iter()
             .filter(can_take)
-            .map(|server| server.info.clone())
-            .collect()
+            .partition(|server| server.trusted_from <= now);
+        let best = if trusted.is_empty() {
+            flapping
+        } else {
+            trusted
+        };
+        best.into_iter().map(|server| server.info.clone()).collect()
     }
 
     /// Takes note of what became of a request: where nobody listens no client is sent, from now
@@ -106,6 +120,7 @@ impl Servers {
 
 async fn keep_following(
     mut listed: watch::Receiver<ServerList>,
+    mut lives: Lives,
     publish: Arc<watch::Sender<Arc<Vec<KnownServer>>>>,
     downlink: Arc<dyn Downlink>,
 ) {
@@ -123,7 +138,7 @@ async fn keep_following(
                 update(&publish, join_all(known.iter().map(|server| ask(&*downlink, server))).await);
             }
         }
-        let merged = merge(&publish.borrow(), &listed.borrow_and_update());
+        let merged = merge(&publish.borrow(), &listed.borrow_and_update(), &mut lives);
         update(&publish, merged);
     }
 }
@@ -153,7 +168,8 @@ async fn ask(downlink: &dyn Downlink, server: &KnownServer) -> KnownServer {
 }
 
 /// A server new to the list counts as reachable until it was asked: it has just announced itself.
-fn merge(known: &[KnownServer], list: &[ServerInfo]) -> Vec<KnownServer> {
+fn merge(known: &[KnownServer], list: &[ServerInfo], lives: &mut Lives) -> Vec<KnownServer> {
+    let now = Instant::now();
     let old = |id: &ServerId| known.iter().find(|server| server.info.id == *id);
     let mut merged: Vec<KnownServer> = list
         .iter()
@@ -162,6 +178,7 @@ fn merge(known: &[KnownServer], list: &[ServerInfo]) -> Vec<KnownServer> {
                 info: info.clone(),
                 listed: true,
                 reachable: true,
+                trusted_from: now + lives.begin(&info.client_address, now),
             },
             Some(old) => KnownServer {
                 info: refreshed(info, &old.info),
@@ -218,6 +235,10 @@ fn log_changes(before: &[KnownServer], after: &[KnownServer]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::LazyLock;
+
+    /// Some moment before every test.
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
     #[test]
     fn a_server_at_whose_address_nobody_listens_gets_no_clients_at_once() {
@@ -253,19 +274,65 @@ mod tests {
             info: info(id),
             listed,
             reachable,
+            trusted_from: *START,
         }
     }
 
     #[test]
     fn a_list_that_comes_back_empty_drops_nobody_who_answers() {
         let before = [known("a", true, true), known("b", true, false)];
-        assert_eq!(merge(&before, &[]), [known("a", false, true)]);
+        assert_eq!(
+            merge(&before, &[], &mut Lives::default()),
+            [known("a", false, true)]
+        );
     }
 
     #[test]
     fn a_listed_server_keeps_what_the_probe_found() {
         let before = [known("b", true, false)];
-        let after = merge(&before, &[info("a"), info("b")]);
-        assert_eq!(after, [known("a", true, true), known("b", true, false)]);
+        let after = merge(&before, &[info("a"), info("b")], &mut Lives::default());
+        let seen = |server: &KnownServer| (server.listed, server.reachable);
+        let after: Vec<_> = after.iter().map(seen).collect();
+        assert_eq!(after, [(true, true), (true, false)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_keeps_coming_up_anew_gets_no_clients_for_a_while() {
+        let steady = ServerInfo {
+            client_address: "steady:1".to_owned(),
+            ..info("steady")
+        };
+        let mut lives = Lives::default();
+        let mut known = Vec::new();
+        // The third new life of the address is still free, the fourth is not.
+        for (life, expected) in [("a", 2), ("b", 2), ("c", 2), ("d", 1), ("e", 1)] {
+            let mut list = vec![info(life), steady.clone()];
+            for server in &mut known {
+                // The earlier life is dead.
+                let KnownServer {
+                    reachable, info, ..
+                } = server;
+                *reachable = info.id == steady.id;
+            }
+            known = merge(&known, &list, &mut lives);
+            let servers = Servers {
+                known: Arc::new(watch::Sender::new(Arc::new(known.clone()))),
+            };
+            assert_eq!(servers.placeable().len(), expected, "life {life}");
+            if expected == 1 {
+                assert_eq!(servers.placeable()[0].id, steady.id);
+                // Better a server that flaps than none.
+                list.pop();
+                let alone = merge(&known, &list, &mut lives);
+                let alone = alone.into_iter().filter(|one| one.info.id != steady.id);
+                let alone = Servers {
+                    known: Arc::new(watch::Sender::new(Arc::new(alone.collect()))),
+                };
+                assert_eq!(alone.placeable()[0].id.as_str(), life);
+                // What stays up is trusted again.
+                tokio::time::advance(Duration::from_secs(10)).await;
+                assert_eq!(servers.placeable().len(), 2, "life {life}");
+            }
+        }
     }
 }
