@@ -6,6 +6,9 @@ mod cluster;
 pub mod contract;
 pub mod directory;
 mod embedded;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod messages;
 #[cfg(feature = "cluster")]
 mod redis;

@@ -18,6 +18,9 @@ pub mod backend;
 pub mod backoff;
 pub mod code;
 pub mod frame;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod id;
 pub mod message;
 pub mod name;

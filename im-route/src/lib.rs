@@ -11,6 +11,9 @@ mod counters;
 mod delivery;
 mod downlink;
 mod fan_out;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod names;
 mod password;

@@ -95,6 +95,12 @@ impl Route {
         Arc::new(self.app.uplink.clone())
     }
 
+    /// Everything it serves, without its listener.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn router(&self) -> axum::Router {
+        http::router(self.app.clone())
+    }
+
     /// What the route has done so far.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.app.uplink.delivery.counters)

@@ -18,6 +18,9 @@ mod connections;
 mod detaches;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "fuzz"))]
+#[doc(hidden)]
+pub mod fuzz;
 mod handshake;
 mod heartbeat;
 mod http;

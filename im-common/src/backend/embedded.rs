@@ -94,6 +94,12 @@ impl Store {
     }
 }
 
+/// How long the batch is that these bytes of a journal begin with.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn first_batch_bytes(journal: &[u8]) -> Option<usize> {
+    journal::first_batch(journal).map(|batch| batch.bytes)
+}
+
 /// Milliseconds since 1970.
 pub(super) fn now_ms() -> u64 {
     let since_1970 = SystemTime::now()
