@@ -1,13 +1,13 @@
 //! The table of scenarios.
 
-use futures::future::BoxFuture;
+use futures::future::LocalBoxFuture;
 use im_tests::deployment::{Plan, Profile};
 
 use crate::run::Run;
 use crate::scenarios;
 
 /// What a scenario does to a cluster under load.
-pub(crate) type Body = for<'a> fn(&'a mut Run) -> BoxFuture<'a, anyhow::Result<()>>;
+pub(crate) type Body = for<'a> fn(&'a mut Run) -> LocalBoxFuture<'a, anyhow::Result<()>>;
 
 /// A fault and what must hold all the same.
 pub(crate) struct Scenario {
@@ -23,6 +23,31 @@ pub(crate) struct Scenario {
     pub(crate) shape: fn(&mut Plan),
     /// What is done, under load.
     pub(crate) body: Body,
+}
+
+impl Scenario {
+    /// A scenario in the standard deployment.
+    pub(crate) fn new(
+        id: &'static str,
+        title: &'static str,
+        profiles: &'static [Profile],
+        bound: &'static str,
+        body: Body,
+    ) -> Self {
+        Self {
+            id,
+            title,
+            profiles,
+            bound,
+            shape: |_| (),
+            body,
+        }
+    }
+
+    /// The same, in a deployment with changes.
+    pub(crate) fn shaped(self, shape: fn(&mut Plan)) -> Self {
+        Self { shape, ..self }
+    }
 }
 
 /// A row of the catalogue that is not tried here.
@@ -46,10 +71,17 @@ pub(crate) const EXCLUDED: &[Excluded] = &[];
 
 /// Every scenario, in the order of the catalogue.
 pub(crate) fn all() -> Vec<Scenario> {
-    let mut all: Vec<Scenario> = [scenarios::servers::table()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let mut all: Vec<Scenario> = [
+        scenarios::servers::table(),
+        scenarios::routes::table(),
+        scenarios::redis::table(),
+        scenarios::etcd::table(),
+        scenarios::links::table(),
+        scenarios::logins::table(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     all.sort_by_key(|scenario| scenario.id);
     all
 }

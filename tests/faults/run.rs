@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use im_client::Client;
-use im_tests::deployment::{Deployment, Plan, Profile};
+use im_tests::deployment::{Daemon, Deployment, Plan, Profile};
 use im_tests::history::{Actor, History, Verdict};
 use im_tests::user::PASSWORD;
 use tokio::time::{Instant, sleep, timeout};
@@ -40,6 +40,8 @@ pub(crate) struct Run {
     pub(crate) findings: Findings,
     outages: Outages,
     expected: Vec<&'static str>,
+    /// How many faults were noted.
+    faults: usize,
 }
 
 /// What a run found.
@@ -77,6 +79,7 @@ impl Run {
             rng,
             findings: Findings::default(),
             expected: Vec::new(),
+            faults: 0,
         })
     }
 
@@ -88,6 +91,7 @@ impl Run {
     /// Notes that something is done to the cluster, and when.
     pub(crate) fn fault(&mut self, what: &str) -> Instant {
         self.history.fault(what);
+        self.faults += 1;
         Instant::now()
     }
 
@@ -147,6 +151,69 @@ impl Run {
         self.findings.recovery.extend(recovery);
     }
 
+    /// Holds how long sends took to be accepted since the last fault against a bound.
+    pub(crate) fn accepted_within(&mut self, p99: Duration) {
+        let since = self.history.latencies(self.faults);
+        let micros = since
+            .into_iter()
+            .map(|(_, micros)| Duration::from_micros(micros.into()));
+        if let Some(most) = percentile(&micros.collect::<Vec<_>>(), 99) {
+            self.bound("accepted p99", most, p99);
+        }
+    }
+
+    /// The clients must all have kept their connections since `fault`.
+    pub(crate) fn nobody_lost(&mut self, fault: Instant) {
+        let lost = self.lost(fault);
+        self.check(lost == 0, format!("{lost} clients lost their connection"));
+    }
+
+    /// No process of ours may use more memory than this.
+    pub(crate) fn check_memory(&mut self, mebibytes: u64) {
+        let figures = self.deployment.daemons().filter_map(Daemon::figures);
+        let most = figures
+            .map(|figures| figures.rss_bytes >> 20)
+            .max()
+            .unwrap_or(0);
+        self.note(format!("at most {most} MiB resident"));
+        self.check(
+            most <= mebibytes,
+            format!("{most} MiB resident > {mebibytes} MiB"),
+        );
+    }
+
+    /// Logs a user of the load in on another device; nobody reads its messages.
+    pub(crate) async fn log_in(
+        &self,
+        user: usize,
+        device: &str,
+        within: Duration,
+    ) -> Result<Client, im_client::Error> {
+        let name = self.load.actors()[user].name().to_string();
+        let mut builder = Client::builder().user(name).password(PASSWORD);
+        for url in self.deployment.urls() {
+            builder = builder.route(url);
+        }
+        builder
+            .device(device)
+            .connect_timeout(within)
+            .connect()
+            .await
+    }
+
+    /// Logs in on a device that nobody uses, and holds the time against a bound.
+    pub(crate) async fn logs_in_within(&mut self, bound: Duration) {
+        let user = self.choose(self.load.actors().len());
+        let began = Instant::now();
+        match self.log_in(user, "timed", SETTLE_WITHIN).await {
+            Ok(client) => {
+                self.bound("login", began.elapsed(), bound);
+                client.close().await;
+            }
+            Err(error) => self.check(false, format!("no login: {error}")),
+        }
+    }
+
     /// How long each interruption since `fault` took.
     pub(crate) fn gaps(&self, fault: Instant) -> Vec<Duration> {
         self.outages.gaps_since(fault)
@@ -188,7 +255,13 @@ impl Run {
         let is_expected = |line: &str| expected.iter().any(|part| line.contains(part));
         let alarms = self.deployment.alarms(is_expected);
         self.findings.broken.extend(alarms);
-        Ok(self.history.verdict())
+        let verdict = self.history.verdict();
+        // All that is sent is fit to be stored: a refusal for good would be wrong.
+        self.check(
+            verdict.refused == 0,
+            format!("{} sends refused", verdict.refused),
+        );
+        Ok(verdict)
     }
 
     async fn check_attached(&mut self) {
@@ -213,12 +286,7 @@ impl Run {
         for _ in 0..LOGINS_TRIED {
             let user = self.choose(self.load.actors().len());
             let name = self.load.actors()[user].name().to_string();
-            let mut builder = Client::builder().user(&name).password(PASSWORD);
-            for url in self.deployment.urls() {
-                builder = builder.route(url);
-            }
-            let builder = builder.device("fresh").connect_timeout(LOGIN_WITHIN);
-            match builder.connect().await {
+            match self.log_in(user, "fresh", LOGIN_WITHIN).await {
                 Ok(client) => client.close().await,
                 Err(error) => {
                     self.findings.locked_out += 1;

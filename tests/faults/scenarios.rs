@@ -1,5 +1,10 @@
 //! The scenarios, by what they break. Each table is part of the catalogue.
 
+pub(crate) mod etcd;
+pub(crate) mod links;
+pub(crate) mod logins;
+pub(crate) mod redis;
+pub(crate) mod routes;
 pub(crate) mod servers;
 
 use std::time::Duration;

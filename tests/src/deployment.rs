@@ -177,6 +177,15 @@ impl Deployment {
         standalone.chain(routes).chain(servers)
     }
 
+    /// Which server goes by this id, as its log says.
+    pub fn server_by_id(&self, id: &str) -> Option<usize> {
+        let says = |server: &ServerNode| {
+            let said = std::fs::read_to_string(&server.daemon.log);
+            said.is_ok_and(|said| said.contains(id))
+        };
+        self.servers.iter().position(says)
+    }
+
     /// Makes every wire plain again and starts again what does not run.
     pub async fn heal(&mut self) -> anyhow::Result<()> {
         self.links().into_iter().for_each(Proxy::heal);

@@ -10,6 +10,7 @@ mod replay;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use im_common::tasks::Tasks;
@@ -62,6 +63,7 @@ struct Shared {
     target: Mutex<SocketAddr>,
     links: Mutex<Vec<CancellationToken>>,
     recording: Mutex<Option<Arc<Recording>>>,
+    taken: AtomicU64,
 }
 
 impl Proxy {
@@ -79,6 +81,7 @@ impl Proxy {
             target: Mutex::new(target),
             links: Mutex::default(),
             recording: Mutex::default(),
+            taken: AtomicU64::new(0),
         });
         let tasks = Tasks::new();
         let accept = accept_all(Arc::clone(&shared), tasks.clone(), listener, address);
@@ -132,6 +135,11 @@ impl Proxy {
     pub fn heal(&self) {
         self.shared.open.send_replace(true);
         self.set(Flows::default());
+    }
+
+    /// How many connections were taken since it began.
+    pub fn taken(&self) -> u64 {
+        self.shared.taken.load(Ordering::Relaxed)
     }
 
     /// How many connections are open.
@@ -206,6 +214,7 @@ async fn accept_all(shared: Arc<Shared>, tasks: Tasks, first: TcpListener, addre
             changed = open.changed() => changed.expect("the sender lives as long as this task"),
             stream = accept(listener.as_ref(), *shared.open.borrow()) => {
                 let Some(stream) = stream else { continue };
+                shared.taken.fetch_add(1, Ordering::Relaxed);
                 let cut = tasks.token();
                 let mut links = shared.links.lock();
                 links.retain(|link| !link.is_cancelled());

@@ -56,6 +56,16 @@ impl Etcd {
         self.folder.path()
     }
 
+    /// Asks its JSON interface, such as `kv/compaction`.
+    pub async fn ask(&self, path: &str, body: &serde_json::Value) -> serde_json::Value {
+        let client = reqwest::Client::builder().no_proxy().build();
+        let client = client.expect("a plain HTTP client needs nothing");
+        let url = format!("{}/v3/{path}", self.url());
+        let answer = client.post(url).json(body).send().await;
+        let answer = answer.expect("etcd answers").json().await;
+        answer.expect("etcd answers in JSON")
+    }
+
     /// Kills it; what it has stored stays.
     pub fn kill(&mut self) {
         self.program.kill();

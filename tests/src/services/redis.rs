@@ -1,5 +1,8 @@
 //! One Redis, or a Redis Cluster of three masters.
 
+use std::fs;
+use std::path::Path;
+
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, RedisResult, Value};
 use tempfile::TempDir;
@@ -11,6 +14,9 @@ use crate::ports;
 const PORT_TRIES: usize = 5;
 /// All hash slots of a Redis Cluster.
 const SLOTS: usize = 16_384;
+
+/// Where a Redis that appends keeps everything, in its folder.
+const DATA: &str = "appendonlydir";
 
 /// One Redis node.
 pub struct Redis {
@@ -92,6 +98,22 @@ impl Redis {
         let port = self.port;
         let answers = self.program.answers(async || is_ready(port).await).await;
         assert!(answers, "redis-server does not start again");
+    }
+
+    /// Copies what is on its disk now, as a backup or a replica that is behind would have it.
+    pub fn snapshot(&self) -> TempDir {
+        let copy = tempfile::tempdir().expect("a temporary folder can be made");
+        copy_folder(&self.folder.path().join(DATA), &copy.path().join(DATA));
+        copy
+    }
+
+    /// Kills it if it runs and starts it with what a snapshot holds instead of its own.
+    pub async fn restart_from(&mut self, snapshot: &TempDir) {
+        self.kill();
+        let data = self.folder.path().join(DATA);
+        fs::remove_dir_all(&data).expect("its data can be removed");
+        copy_folder(&snapshot.path().join(DATA), &data);
+        self.restart().await;
     }
 
     /// In a cluster: tells this node about a slot, `IMPORTING` from, `MIGRATING` to, or at a `NODE`.
@@ -177,6 +199,14 @@ impl Redis {
         self.options
             .last()
             .expect("a cluster's options end with it")
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder can be made");
+    for entry in fs::read_dir(from).expect("the folder can be read") {
+        let entry = entry.expect("the folder can be read");
+        fs::copy(entry.path(), to.join(entry.file_name())).expect("a file can be copied");
     }
 }
 
