@@ -38,6 +38,7 @@ pub(crate) async fn run(options: &CampaignOptions) -> anyhow::Result<bool> {
         servers: SERVERS,
         routes: ROUTES,
         server_options: Vec::new(),
+        data_bytes_max: None,
         binaries: options.place.binaries()?,
         folder: folder.clone(),
     };

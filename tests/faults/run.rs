@@ -1,10 +1,11 @@
 //! One run of one scenario: what it works with, and what it finds.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use im_client::Client;
+use im_client::{Client, ConnectionState};
 use im_tests::deployment::{Daemon, Deployment, Plan, Profile};
-use im_tests::history::{Actor, History, Verdict};
+use im_tests::history::{Actor, ActorIx, History, Verdict};
 use im_tests::user::PASSWORD;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -153,13 +154,29 @@ impl Run {
 
     /// Holds how long sends took to be accepted since the last fault against a bound.
     pub(crate) fn accepted_within(&mut self, p99: Duration) {
-        let since = self.history.latencies(self.faults);
-        let micros = since
-            .into_iter()
-            .map(|(_, micros)| Duration::from_micros(micros.into()));
+        self.others_accepted_within(&HashSet::new(), p99);
+    }
+
+    /// The same, without the users whom the fault is about.
+    pub(crate) fn others_accepted_within(&mut self, without: &HashSet<ActorIx>, p99: Duration) {
+        let since = self.history.latencies(self.faults).into_iter();
+        let others = since.filter(|(author, _)| !without.contains(author));
+        let micros = others.map(|(_, micros)| Duration::from_micros(micros.into()));
         if let Some(most) = percentile(&micros.collect::<Vec<_>>(), 99) {
             self.bound("accepted p99", most, p99);
         }
+    }
+
+    /// The users whose connections one of the servers holds now.
+    pub(crate) fn users_on(&self, server: usize) -> HashSet<ActorIx> {
+        let is_there = |actor: &&Actor| match &*actor.state().borrow() {
+            ConnectionState::Attached { server: id } => {
+                self.deployment.server_by_id(&id.to_string()) == Some(server)
+            }
+            _ => false,
+        };
+        let there = self.load.actors().iter().filter(is_there);
+        there.map(Actor::ix).collect()
     }
 
     /// The clients must all have kept their connections since `fault`.
@@ -229,11 +246,7 @@ impl Run {
         let all = async {
             for actor in self.load.actors() {
                 let mut state = actor.state();
-                if state
-                    .wait_for(im_client::ConnectionState::is_attached)
-                    .await
-                    .is_err()
-                {
+                if state.wait_for(ConnectionState::is_attached).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             }

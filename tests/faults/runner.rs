@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use im_tests::deployment::{Plan, Profile};
+use im_tests::deployment::{CannotMount, Plan, Profile};
 use im_tests::history::Verdict;
 use tokio::time::Instant;
 
@@ -91,6 +91,7 @@ async fn run_one(
         servers: SERVERS,
         routes: ROUTES,
         server_options: Vec::new(),
+        data_bytes_max: None,
         binaries: options.place.binaries()?,
         folder: folder.clone(),
     };
@@ -145,6 +146,24 @@ async fn run_one(
     })
 }
 
+impl Ended {
+    fn skipped(why: String) -> Self {
+        Self {
+            verdict: Verdict::default(),
+            findings: Findings::default(),
+            skipped: Some(why),
+            dump: String::new(),
+        }
+    }
+}
+
+/// What this machine lacks for a scenario, if that is what went wrong.
+fn why_skipped(error: &anyhow::Error) -> Option<String> {
+    let lacks_mount = error.downcast_ref::<CannotMount>().map(ToString::to_string);
+    let lacks_other = || error.downcast_ref::<CannotTry>().map(ToString::to_string);
+    lacks_mount.or_else(lacks_other)
+}
+
 /// The scenario from beginning to end. What goes wrong on the way is a finding as well: the cluster
 /// may be in any state then, but everything started has ended when this returns.
 async fn attempt(
@@ -153,14 +172,17 @@ async fn attempt(
     plan: Plan,
     seed: u64,
 ) -> anyhow::Result<Ended> {
-    let mut run = Run::prepare(options, plan, seed).await?;
-    let mut skipped = None;
-    match (scenario.body)(&mut run).await {
-        Ok(()) => {}
-        Err(error) => match error.downcast_ref::<CannotTry>() {
-            Some(why) => skipped = Some(why.to_string()),
-            None => run.check(false, format!("{error:#}")),
+    let mut run = match Run::prepare(options, plan, seed).await {
+        Ok(run) => run,
+        Err(error) => match why_skipped(&error) {
+            Some(why) => return Ok(Ended::skipped(why)),
+            None => return Err(error),
         },
+    };
+    let mut skipped = None;
+    if let Err(error) = (scenario.body)(&mut run).await {
+        skipped = why_skipped(&error);
+        run.check(skipped.is_some(), format!("{error:#}"));
     }
     let verdict = match run.finish().await {
         Ok(verdict) => verdict,

@@ -1,5 +1,8 @@
 //! The scenarios, by what they break. Each table is part of the catalogue.
 
+pub(crate) mod clients;
+pub(crate) mod clocks;
+pub(crate) mod disk;
 pub(crate) mod etcd;
 pub(crate) mod links;
 pub(crate) mod logins;

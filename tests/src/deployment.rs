@@ -5,6 +5,7 @@
 
 mod daemon;
 mod figures;
+mod mount;
 mod nodes;
 mod saying;
 
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 pub use daemon::{Daemon, READY_WITHIN};
 pub use figures::Figures;
+pub use mount::{CannotMount, Mount};
 pub use nodes::{RouteNode, ServerNode, Standalone};
 
 use crate::proxy::Proxy;
@@ -58,6 +60,8 @@ pub struct Plan {
     pub routes: usize,
     /// Further options of every server, or of the standalone.
     pub server_options: Vec<String>,
+    /// The standalone keeps its data on a file system of this size of its own.
+    pub data_bytes_max: Option<u64>,
     /// Where the binaries are.
     pub binaries: PathBuf,
     /// Where logs and data go. It must exist, and stays.

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use super::{Daemon, Plan, Stores};
+use super::{Daemon, Mount, Plan, Stores};
 use crate::ports;
 use crate::proxy::Proxy;
 
@@ -48,8 +48,12 @@ pub struct Standalone {
     pub clients: Proxy,
     /// Between clients and its route.
     pub http: Proxy,
+    /// The real address of its HTTP API, past all proxies.
+    pub route: SocketAddr,
     /// Where it keeps everything.
     pub data: std::path::PathBuf,
+    /// The file system of its own, where it has one; goes after the process.
+    _mount: Option<Mount>,
 }
 
 pub(super) fn write_secret(folder: &Path) -> anyhow::Result<()> {
@@ -141,6 +145,10 @@ impl Standalone {
         let clients = Proxy::start(listen).await;
         let http = Proxy::start(route).await;
         let data = plan.folder.join("data");
+        let mount = match plan.data_bytes_max {
+            Some(bytes) => Some(Mount::new(&data, bytes)?),
+            None => None,
+        };
         let arguments = vec![
             "--headless".to_owned(),
             format!("--data-dir={}", data.display()),
@@ -155,7 +163,9 @@ impl Standalone {
             daemon,
             clients,
             http,
+            route,
             data,
+            _mount: mount,
         })
     }
 }

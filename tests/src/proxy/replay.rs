@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt as _, sink};
 use tokio::net::TcpStream;
@@ -56,11 +57,9 @@ impl Recording {
             let tapes = self.tapes.lock();
             tapes.iter().map(|tape| tape.bytes.lock().clone()).collect()
         };
-        let mut count = 0;
-        for bytes in kept.into_iter().filter(|bytes| !bytes.is_empty()) {
-            count += usize::from(repeat(target, &bytes).await.is_ok());
-        }
-        count
+        let told = kept.iter().filter(|bytes| !bytes.is_empty());
+        let repeated = join_all(told.map(|bytes| repeat(target, bytes))).await;
+        repeated.into_iter().filter(Result::is_ok).count()
     }
 }
 
