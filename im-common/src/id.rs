@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -285,8 +286,8 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// One life of a log. Drawn when the log is created; a sequence means nothing in another epoch.
-/// 0 stands for a log that does not exist yet. Below 2^53, so that scripts in Redis keep it exact.
+/// One life of a log: it begins when the log is created, and anew when the log may have lost its end.
+/// Epochs of a log rise. 0 stands for a log that does not exist yet. Below 2^53, so that scripts in Redis keep it exact.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
 )]
@@ -294,10 +295,12 @@ impl fmt::Display for Sequence {
 pub struct LogEpoch(pub u64);
 
 impl LogEpoch {
-    /// Draws the epoch of a log about to be created.
+    /// Returns the epoch of a log about to be created: the microseconds since 1970, so that a log
+    /// that replaces a lost one has a later epoch. Fits 53 bits until the year 2255.
     pub fn fresh() -> Self {
-        let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-        Self(((high ^ low) & USER_ID_MAX).max(1))
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let micros = since_1970.map_or(0, |time| time.as_micros());
+        Self(u64::try_from(micros).unwrap_or(0).clamp(1, USER_ID_MAX))
     }
 }
 

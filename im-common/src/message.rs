@@ -125,7 +125,8 @@ impl fmt::Debug for Draft {
 pub struct StoredMessage {
     /// The log it is in.
     pub conversation: ConversationId,
-    /// The life of that log.
+    /// The life of that log, as of when this was read: later ones hold the message too, unless the
+    /// log was cut before it.
     pub epoch: LogEpoch,
     /// Its place in the log.
     pub sequence: Sequence,
@@ -187,17 +188,29 @@ pub struct Head {
     pub handled: Sequence,
 }
 
+/// Where a log and an earlier life of it part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fork {
+    /// The earlier life: the epoch of the position that was asked for.
+    pub epoch: LogEpoch,
+    /// Up to here both hold the same; what that life held beyond, the log has lost.
+    pub sequence: Sequence,
+}
+
 /// The next messages of a log, in order and without gaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The log.
     pub conversation: ConversationId,
-    /// The log's epoch; 0 when there is no such log.
+    /// The log's epoch, which its messages bear too, whenever they were stored; 0 when there is no
+    /// such log.
     pub epoch: LogEpoch,
     /// The messages; empty when there are no more.
     pub messages: Vec<StoredMessage>,
     /// The newest sequence of the log when the page was read.
     pub head: Sequence,
+    /// How far positions of the epoch that was asked for are good. `None` when they all are.
+    pub fork: Option<Fork>,
 }
 
 /// One device attached to one server.

@@ -116,7 +116,7 @@ pub trait Uplink: Send + Sync {
 pub struct SyncRequest {
     /// The log.
     pub conversation: ConversationId,
-    /// The epoch the client knows. In another one the answer is an empty page with the true epoch.
+    /// The epoch the client knows. In another one the page tells how far its position is good.
     pub epoch: LogEpoch,
     /// Everything behind this.
     pub after: Sequence,

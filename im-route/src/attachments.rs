@@ -101,19 +101,43 @@ impl Attachments {
             .collect();
         let mut conversations = self.messages.conversations(user).await?;
         conversations.push(ConversationId::Lobby);
-        let heads = self.messages.heads(&conversations).await?;
-        let begun = heads
-            .into_iter()
-            .filter(|newest| newest.sequence > Sequence(0));
-        Ok(begun.map(|newest| head(newest, &handled)).collect())
+        let mut begun = self.messages.heads(&conversations).await?;
+        begun.retain(|newest| newest.sequence > Sequence(0));
+        let mut resumed = self.resume(&begun, &handled).await?;
+        let head = |newest: Position| {
+            let resumed = resumed.remove(&newest.conversation);
+            resumed.unwrap_or_else(|| head(newest, &handled))
+        };
+        Ok(begun.into_iter().map(head).collect())
+    }
+
+    /// Asks how good the positions are whose log has a later epoch by now, nearly always none.
+    async fn resume(
+        &self,
+        begun: &[Position],
+        handled: &HashMap<ConversationId, Position>,
+    ) -> Result<HashMap<ConversationId, Head>, Refusal> {
+        let in_another_epoch = |newest: &Position| {
+            let position = handled.get(&newest.conversation)?;
+            (position.epoch != newest.epoch).then(|| position.clone())
+        };
+        let positions: Vec<Position> = begun.iter().filter_map(in_another_epoch).collect();
+        if positions.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let heads = self.messages.resume(&positions).await?.into_iter();
+        Ok(heads
+            .map(|head| (head.newest.conversation.clone(), head))
+            .collect())
     }
 }
 
-/// A position of another epoch means nothing: the device begins again.
+/// For a position in the log's own epoch, or none at all. One beyond the log's end is from before
+/// the log lost it.
 fn head(newest: Position, handled: &HashMap<ConversationId, Position>) -> Head {
-    let known = handled
-        .get(&newest.conversation)
-        .filter(|position| position.epoch == newest.epoch);
-    let handled = known.map_or(Sequence(0), |position| position.sequence);
+    let known = handled.get(&newest.conversation);
+    let handled = known.map_or(Sequence(0), |position| {
+        position.sequence.min(newest.sequence)
+    });
     Head { newest, handled }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use im_common::backend::messages::{MessageStore, PAGE_MESSAGES_MAX, Range};
 use im_common::code::Code;
-use im_common::id::{ConversationId, LogEpoch, Sequence, UserId};
+use im_common::id::{ConversationId, UserId};
 use im_common::message::{Page, Position};
 use im_common::transport::{DeviceAck, Refusal, SyncRequest};
 
@@ -24,20 +24,9 @@ impl Reading {
             after,
         } = request;
         permit(user, &conversation)?;
-        let page = self
-            .messages
-            .read(&conversation, Range::After(after), PAGE_MESSAGES_MAX)
-            .await?;
-        // A client that knows no epoch yet begins at the beginning, which is right in any epoch.
-        let is_void = epoch != page.epoch && (epoch != LogEpoch(0) || after != Sequence(0));
-        if is_void {
-            Ok(Page {
-                messages: Vec::new(),
-                ..page
-            })
-        } else {
-            Ok(page)
-        }
+        let range = Range::Resume { epoch, after };
+        let page = self.messages.read(&conversation, range, PAGE_MESSAGES_MAX);
+        Ok(page.await?)
     }
 
     /// Reads part of a log for a person.

@@ -124,6 +124,7 @@ impl Uplink for FakeUplink {
             epoch: LogEpoch(1),
             messages: vec![stored(request.after.0 + 1, "missed")],
             head: request.after.next(),
+            fork: None,
         })
     }
 }

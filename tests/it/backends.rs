@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod etcd;
+mod lineage;
 mod redis;
 
 use std::time::Duration;

@@ -8,4 +8,4 @@ mod program;
 mod redis;
 
 pub use self::etcd::Etcd;
-pub use self::redis::{Redis, RedisCluster};
+pub use self::redis::{DiskCopy, Redis, RedisCluster};

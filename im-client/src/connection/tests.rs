@@ -144,6 +144,7 @@ fn page(sequences: std::ops::RangeInclusive<u64>, head: u64) -> wire::Page {
         messages: sequences.map(message).collect(),
         head,
         code: 0,
+        fork: None,
     }
 }
 

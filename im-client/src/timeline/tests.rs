@@ -74,6 +74,7 @@ fn page(epoch: u64, sequences: impl IntoIterator<Item = u64>, head: u64) -> Page
         epoch: LogEpoch(epoch),
         messages: messages.map(|sequence| message(epoch, sequence)).collect(),
         head: Sequence(head),
+        fork: None,
     }
 }
 
@@ -349,6 +350,7 @@ impl World {
             epoch: LogEpoch(7),
             messages: self.log.iter().skip(after).take(5).cloned().collect(),
             head: Sequence(self.log.len() as u64),
+            fork: None,
         };
         let (steps, progressed) = self.timeline.page(page, self.room);
         self.got.extend(steps);

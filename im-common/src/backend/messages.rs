@@ -1,6 +1,7 @@
 //! `MessageStore`: one log for each conversation, and how far each device is in it.
 
 pub(super) mod embedded;
+mod lineage;
 #[cfg(feature = "cluster")]
 pub(super) mod redis;
 
@@ -9,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{BackendError, Result};
-use crate::id::{ConversationId, DeviceId, Sequence, UserId};
-use crate::message::{Draft, Page, Position, Receipt, StoredMessage};
+use crate::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
+use crate::message::{Draft, Head, Page, Position, Receipt, StoredMessage};
 
 /// Most messages on one page.
 pub const PAGE_MESSAGES_MAX: usize = 100;
@@ -54,6 +55,14 @@ pub enum AppendError {
 pub enum Range {
     /// The messages that follow a sequence.
     After(Sequence),
+    /// The messages that follow a position, in whatever epoch it was reached. When the log was cut
+    /// before that position, there are none, and [`Page::fork`] tells where.
+    Resume {
+        /// The epoch of the position; 0 for a reader that knows nothing of the log.
+        epoch: LogEpoch,
+        /// Its sequence.
+        after: Sequence,
+    },
     /// The messages that end before a sequence; still in rising order.
     Before(Sequence),
     /// The newest messages; still in rising order.
@@ -62,8 +71,12 @@ pub enum Range {
 
 /// The logs. In each: sequences from 1, strictly rising, no gaps; every reader sees the same.
 ///
-/// A log begins with its first message and draws its epoch then. A log that was lost and begins
-/// anew has another epoch.
+/// A log begins with its first message and draws its epoch then. A store that cannot know whether a
+/// log still has everything that was ever read from it begins a later epoch with the next message,
+/// and remembers where each epoch ended. So a (epoch, sequence) is given to one message only, and a
+/// position of an earlier epoch is good up to the end of that epoch: beyond, the log was cut, and
+/// what was there is lost. All messages of a log are read with its newest epoch. A log that was lost
+/// as a whole begins anew, with a later epoch that has nothing in common with those before.
 #[async_trait]
 pub trait MessageStore: Send + Sync {
     /// Appends drafts; the answers are in their order, and so are the drafts of each conversation
@@ -82,6 +95,10 @@ pub trait MessageStore: Send + Sync {
     /// log that does not exist.
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Position>>;
 
+    /// Returns for each position, in the order given, the head of its log: `handled` is as far as
+    /// the position is good in the newest epoch.
+    async fn resume(&self, positions: &[Position]) -> Result<Vec<Head>>;
+
     /// Notes that users take part in a conversation, so that [`MessageStore::conversations`] finds
     /// it. Idempotent.
     async fn enlist(&self, conversation: &ConversationId, users: &[UserId]) -> Result<()>;
@@ -90,7 +107,7 @@ pub trait MessageStore: Send + Sync {
     /// everybody's, is not among them.
     async fn conversations(&self, user: UserId) -> Result<Vec<ConversationId>>;
 
-    /// Records how far a device is. Within an epoch a position never moves back; another epoch
+    /// Records how far a device is. Within an epoch a position never moves back; a later epoch
     /// replaces it. The user's own position, with which a new device begins, moves along. A device
     /// that advances for the first time keeps the positions it began with in all other logs: what
     /// other devices handle later does not move it.

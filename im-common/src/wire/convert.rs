@@ -12,7 +12,8 @@ use crate::id::{
     UserId,
 };
 use crate::message::{
-    Draft, Head, Identity, Page, Position, Receipt, Recipient, Session, StoredMessage, Submission,
+    Draft, Fork, Head, Identity, Page, Position, Receipt, Recipient, Session, StoredMessage,
+    Submission,
 };
 use crate::name::{InvalidName, UserName};
 
@@ -263,6 +264,7 @@ impl From<Page> for wire::Page {
             messages: page.messages.into_iter().map(Into::into).collect(),
             head: page.head.0,
             code: 0,
+            fork: page.fork.map(Into::into),
         }
     }
 }
@@ -291,7 +293,26 @@ impl TryFrom<wire::Page> for Page {
                 .map(TryInto::try_into)
                 .collect::<Result<_, _>>()?,
             head: Sequence(page.head),
+            fork: page.fork.map(Into::into),
         })
+    }
+}
+
+impl From<Fork> for wire::Fork {
+    fn from(fork: Fork) -> Self {
+        Self {
+            epoch: fork.epoch.0,
+            sequence: fork.sequence.0,
+        }
+    }
+}
+
+impl From<wire::Fork> for Fork {
+    fn from(fork: wire::Fork) -> Self {
+        Self {
+            epoch: LogEpoch(fork.epoch),
+            sequence: Sequence(fork.sequence),
+        }
     }
 }
 

@@ -105,13 +105,14 @@ fn heads() -> ServerFrame {
     .into()
 }
 
-fn page() -> ServerFrame {
+fn page(fork: Option<Fork>) -> ServerFrame {
     let page = Page {
         conversation: "lobby".into(),
         epoch: 9,
         messages: vec![message()],
         head: 7,
         code: 0,
+        fork,
     };
     page.into()
 }
@@ -162,7 +163,7 @@ fn server_frames() -> Vec<(&'static str, ServerFrame)> {
             .into(),
         ),
         ("heads", heads()),
-        ("page", page()),
+        ("page", page(None)),
         (
             "page of an unknown log",
             Page::refused("lobby".into(), crate::code::Code::UNAVAILABLE).into(),
@@ -178,6 +179,17 @@ fn server_frames() -> Vec<(&'static str, ServerFrame)> {
                 retry_after_ms: 100,
             }
             .into(),
+        ),
+        (
+            "page of a log that was cut",
+            page(Some(Fork {
+                epoch: 8,
+                sequence: 6,
+            })),
+        ),
+        (
+            "page of a log that has nothing in common",
+            page(Some(Fork::default())),
         ),
     ]
 }
@@ -206,6 +218,8 @@ const FROZEN_SERVER: &[&str] = &[
     "0442020805",
     "184a160864120e3132372e302e302e313a3830383418b0ea01",
     "11520f08ec07120873746f7070696e671864",
+    "5232500a056c6f62627910091a3d0a056c6f6262791009180722100102030405060708090a0b0c0d0e0f1028013205616c6963653a066c6170746f704080d095ffbc314a0668c3a96c6c6f2007320408081006",
+    "4e324c0a056c6f62627910091a3d0a056c6f6262791009180722100102030405060708090a0b0c0d0e0f1028013205616c6963653a066c6170746f704080d095ffbc314a0668c3a96c6c6f20073200",
 ];
 
 #[test]

@@ -107,10 +107,10 @@ async fn away(run: &mut Run) -> anyhow::Result<()> {
 }
 
 async fn behind(run: &mut Run) -> anyhow::Result<()> {
-    let copy = redis_of(run).snapshot();
+    let copy = redis_of(run).save_disk();
     run.load_for(seconds(3)).await;
     run.fault("Redis comes back without its last writes");
-    redis_of(run).restart_from(&copy).await;
+    redis_of(run).lose_what_came_after(copy).await;
     run.load_for(seconds(8)).await;
     Ok(())
 }

@@ -34,7 +34,7 @@ async fn contracts(backend: Backend) {
     contract::sessions::suite(Arc::clone(&backend.sessions)).await;
 }
 
-fn user(id: u64) -> UserId {
+pub(super) fn user(id: u64) -> UserId {
     UserId::new(id).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn device(id: &str) -> DeviceId {
     DeviceId::new(id).unwrap()
 }
 
-fn draft(conversation: &ConversationId, text: &str) -> Draft {
+pub(super) fn draft(conversation: &ConversationId, text: &str) -> Draft {
     Draft {
         conversation: conversation.clone(),
         id: MessageId::fresh(),
@@ -55,12 +55,12 @@ fn draft(conversation: &ConversationId, text: &str) -> Draft {
     }
 }
 
-async fn append(backend: &Backend, draft: Draft) -> Result<Appended, AppendError> {
+pub(super) async fn append(backend: &Backend, draft: Draft) -> Result<Appended, AppendError> {
     backend.messages.append(vec![draft]).await.remove(0)
 }
 
 /// Runs a call again until it succeeds.
-async fn until_ok<T, E, F>(mut call: impl FnMut() -> F) -> T
+pub(super) async fn until_ok<T, E, F>(mut call: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, E>>,
 {
@@ -154,7 +154,7 @@ async fn an_outage_fails_fast_and_heals() {
     let again = draft(&conversation, "after");
     let after = until_ok(|| append(&backend, again.clone())).await;
     let after = after.into_receipt().position;
-    assert_eq!(after.epoch, before.epoch, "the log is the same one");
+    assert!(after.epoch > before.epoch, "it may have lost its end");
     assert_eq!(after.sequence, before.sequence.next());
     let page = backend.messages.read(&conversation, Range::Newest, 10);
     let texts: Vec<_> = page.await.unwrap().messages;

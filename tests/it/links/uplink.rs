@@ -4,7 +4,7 @@ use im_common::code::Code;
 use im_common::id::{
     ConnectionId, ConversationId, LogEpoch, MessageId, Sequence, ServerId, SessionEpoch,
 };
-use im_common::message::{Identity, Position, Recipient, Session, Submission};
+use im_common::message::{Fork, Identity, Position, Recipient, Session, Submission};
 use im_common::name::UserName;
 use im_common::transport::{DeviceAck, SyncRequest, Uplink};
 
@@ -101,15 +101,22 @@ async fn syncing(links: &Links, uplink: &dyn Uplink, run: &str) {
         .await
         .expect("a page");
     assert_eq!(rest.messages.len(), 1);
+    assert_eq!(rest.fork, None);
+    let earlier = LogEpoch(page.epoch.0 - 1);
     let void = uplink
-        .sync(bob.user, ask(LogEpoch(page.epoch.0 ^ 1), 1))
+        .sync(bob.user, ask(earlier, 1))
         .await
         .expect("a page");
     assert_eq!(
         (void.messages.len(), void.epoch),
         (0, page.epoch),
-        "an unknown epoch gets no messages"
+        "an epoch before the log began has nothing in common with it"
     );
+    let fork = Fork {
+        epoch: earlier,
+        sequence: Sequence(0),
+    };
+    assert_eq!(void.fork, Some(fork));
     let (mallory, _) = links.somebody(&format!("mallory-{run}")).await;
     let refused = uplink
         .sync(mallory.user, ask(page.epoch, 0))

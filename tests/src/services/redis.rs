@@ -1,6 +1,5 @@
 //! One Redis, or a Redis Cluster of three masters.
 
-use std::fs;
 use std::path::Path;
 
 use redis::aio::MultiplexedConnection;
@@ -15,8 +14,6 @@ const PORT_TRIES: usize = 5;
 /// All hash slots of a Redis Cluster.
 const SLOTS: usize = 16_384;
 
-/// Where a Redis that appends keeps everything, in its folder.
-const DATA: &str = "appendonlydir";
 
 /// One Redis node.
 pub struct Redis {
@@ -100,20 +97,59 @@ impl Redis {
         assert!(answers, "redis-server does not start again");
     }
 
-    /// Copies what is on its disk now, as a backup or a replica that is behind would have it.
-    pub fn snapshot(&self) -> TempDir {
+    /// Copies what is on the disk now: with [`Redis::start_durable`] all that was answered.
+    pub fn save_disk(&self) -> DiskCopy {
+        self.pause();
         let copy = tempfile::tempdir().expect("a temporary folder can be made");
-        copy_folder(&self.folder.path().join(DATA), &copy.path().join(DATA));
-        copy
+        copy_tree(self.folder.path(), copy.path());
+        self.resume();
+        DiskCopy(copy)
     }
 
-    /// Kills it if it runs and starts it with what a snapshot holds instead of its own.
-    pub async fn restart_from(&mut self, snapshot: &TempDir) {
+    /// Loses what was written after the copy, as a power cut does that comes before the disk has
+    /// it, and starts again.
+    pub async fn lose_what_came_after(&mut self, copy: DiskCopy) {
         self.kill();
-        let data = self.folder.path().join(DATA);
-        fs::remove_dir_all(&data).expect("its data can be removed");
-        copy_folder(&snapshot.path().join(DATA), &data);
+        self.folder = copy.0;
         self.restart().await;
+    }
+
+    /// Becomes a replica of another one, and waits until it holds all that the other one does.
+    pub async fn follow(&self, master: &Self) {
+        let mut follow = redis::cmd("REPLICAOF");
+        follow.arg("127.0.0.1").arg(master.port);
+        self.command(&follow).await;
+        let is_level = async || {
+            let info = self.info("replication").await;
+            info.contains("master_link_status:up") && info.contains("master_sync_in_progress:0")
+        };
+        super::program::wait_until(is_level).await;
+    }
+
+    /// Waits until a replica has all that was written here.
+    pub async fn wait_for_replica(&self) {
+        let level = async || {
+            let info = self.info("replication").await;
+            let offset = |field: &str| {
+                let (_, value) = info.split_once(field)?;
+                value.split([',', '\r']).next().map(str::to_owned)
+            };
+            let reached = offset("master_repl_offset:");
+            reached.is_some() && reached == offset(",offset=")
+        };
+        super::program::wait_until(level).await;
+    }
+
+    /// Becomes a master of its own, with what it holds.
+    pub async fn stop_following(&self) {
+        let mut stop = redis::cmd("REPLICAOF");
+        stop.arg("NO").arg("ONE");
+        self.command(&stop).await;
+    }
+
+    async fn info(&self, section: &str) -> String {
+        let info = self.command(redis::cmd("INFO").arg(section)).await;
+        redis::from_redis_value(info).expect("it is text")
     }
 
     /// In a cluster: tells this node about a slot, `IMPORTING` from, `MIGRATING` to, or at a `NODE`.
@@ -126,6 +162,22 @@ impl Redis {
     /// Sends one command, for tests that look or meddle.
     pub async fn command(&self, command: &Cmd) -> Value {
         ask(self.port, command).await.expect("redis answers")
+    }
+}
+
+/// What a Redis had on its disk at some moment.
+pub struct DiskCopy(TempDir);
+
+fn copy_tree(from: &Path, to: &Path) {
+    let entries = std::fs::read_dir(from).expect("the folder can be read");
+    for entry in entries.map(|entry| entry.expect("its entries too")) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            std::fs::create_dir(&target).expect("a folder can be made");
+            copy_tree(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).expect("a file can be copied");
+        }
     }
 }
 
@@ -199,14 +251,6 @@ impl Redis {
         self.options
             .last()
             .expect("a cluster's options end with it")
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder can be made");
-    for entry in fs::read_dir(from).expect("the folder can be read") {
-        let entry = entry.expect("the folder can be read");
-        fs::copy(entry.path(), to.join(entry.file_name())).expect("a file can be copied");
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod appending;
 pub mod positions;
 pub mod reading;
+pub mod resuming;
 pub mod unsettled;
 
 use std::sync::Arc;
@@ -30,9 +31,14 @@ pub async fn suite(store: Arc<dyn MessageStore>) {
     reading::a_missing_log_has_no_epoch(store).await;
     reading::heads_come_in_the_order_asked_for(store).await;
     reading::readers_see_no_gaps_while_it_grows(store).await;
+    resuming::a_position_of_the_newest_epoch_is_good(store).await;
+    resuming::a_position_beyond_the_end_is_cut(store).await;
+    resuming::an_epoch_of_another_log_has_nothing_in_common(store).await;
+    resuming::a_missing_log_holds_no_position(store).await;
+    resuming::many_readers_resume_in_the_order_asked_for(store).await;
     positions::enlisting_is_idempotent(store).await;
     positions::a_position_never_moves_back(store).await;
-    positions::another_epoch_replaces_a_position(store).await;
+    positions::a_later_epoch_replaces_a_position(store).await;
     positions::a_new_device_begins_where_its_user_is(store).await;
     positions::a_device_that_began_is_moved_by_nobody_else(store).await;
     positions::a_user_can_begin_without_a_device(store).await;

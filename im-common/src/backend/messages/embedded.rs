@@ -12,12 +12,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use self::read::lineage;
 use self::unsettled::Unsettled;
 use super::{AppendError, Appended, MessageStore, Range};
 use crate::backend::Result;
 use crate::backend::embedded::{Change, Durable, Store, keys, values};
 use crate::id::{ConversationId, DeviceId, Sequence, UserId};
-use crate::message::{Draft, Page, Position, StoredMessage};
+use crate::message::{Draft, Head, Page, Position, StoredMessage};
 
 /// Logs and positions in the database of this process.
 pub(in crate::backend) struct EmbeddedMessages {
@@ -103,6 +104,15 @@ impl MessageStore for EmbeddedMessages {
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Position>> {
         let view = self.store.view()?;
         conversations.iter().map(|id| view.head(id)).collect()
+    }
+
+    async fn resume(&self, positions: &[Position]) -> Result<Vec<Head>> {
+        let view = self.store.view();
+        let resume = |position: &Position| {
+            let newest = view.head(&position.conversation)?;
+            Ok(lineage(&newest).resume(position))
+        };
+        positions.iter().map(resume).collect()
     }
 
     async fn enlist(&self, conversation: &ConversationId, users: &[UserId]) -> Result<()> {

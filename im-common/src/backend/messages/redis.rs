@@ -15,7 +15,7 @@ use super::{AppendError, Appended, MessageStore, Range};
 use crate::backend::redis::{Call, Connection, Keys};
 use crate::backend::{BackendError, Result};
 use crate::id::{ConversationId, DeviceId, Sequence, UserId};
-use crate::message::{Draft, Page, Position, StoredMessage};
+use crate::message::{Draft, Head, Page, Position, StoredMessage};
 use crate::wire;
 
 /// Logs and positions in Redis, as durable as Redis is configured to be.
@@ -49,6 +49,10 @@ impl MessageStore for RedisMessages {
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Position>> {
         self.read_heads(conversations).await
+    }
+
+    async fn resume(&self, positions: &[Position]) -> Result<Vec<Head>> {
+        self.resume_at(positions).await
     }
 
     async fn enlist(&self, conversation: &ConversationId, users: &[UserId]) -> Result<()> {

@@ -43,9 +43,15 @@ impl Keys {
         self.in_shard(conversation, "ids")
     }
 
-    /// Hash: `epoch` of the log and `head`, its newest sequence.
+    /// Hash: `epoch` of the log; `head`, its newest sequence; `life`, in which life of Redis it was
+    /// last appended to.
     pub(in crate::backend) fn meta(&self, conversation: &ConversationId) -> String {
         self.in_shard(conversation, "meta")
+    }
+
+    /// List of `<epoch>:<last sequence>`: the epochs of the log that have ended, rising.
+    pub(in crate::backend) fn epochs(&self, conversation: &ConversationId) -> String {
+        self.in_shard(conversation, "epochs")
     }
 
     /// Sorted set of `<conversation>/<sequence>` by the time from which they wait, in milliseconds.

@@ -73,21 +73,28 @@ pub async fn a_position_never_moves_back(store: &dyn MessageStore) {
     assert_eq!(positions(store, user, &device).await, expected);
 }
 
-/// A position of another life of the log replaces the old one, also with a smaller sequence.
-pub async fn another_epoch_replaces_a_position(store: &dyn MessageStore) {
+/// A position of a later life of the log replaces the old one, also with a smaller sequence; one of
+/// an earlier life comes too late.
+pub async fn a_later_epoch_replaces_a_position(store: &dyn MessageStore) {
     let (user, device) = (fresh_user(), fresh_device());
     let log = fresh_conversation();
     store
-        .advance(user, &device, &[at(&log, 9, 50)])
+        .advance(user, &device, &[at(&log, 4, 50)])
         .await
         .unwrap();
+    // As numbers: a text that begins with 1 would come before one that begins with 4.
     store
-        .advance(user, &device, &[at(&log, 4, 2)])
+        .advance(user, &device, &[at(&log, 10, 2)])
         .await
         .unwrap();
-    assert_eq!(positions(store, user, &device).await, [at(&log, 4, 2)]);
+    assert_eq!(positions(store, user, &device).await, [at(&log, 10, 2)]);
+    store
+        .advance(user, &device, &[at(&log, 4, 51)])
+        .await
+        .unwrap();
+    assert_eq!(positions(store, user, &device).await, [at(&log, 10, 2)]);
     let new_device = fresh_device();
-    assert_eq!(positions(store, user, &new_device).await, [at(&log, 4, 2)]);
+    assert_eq!(positions(store, user, &new_device).await, [at(&log, 10, 2)]);
     let largest = at(&log, (1 << 53) - 1, 1 << 52);
     store
         .advance(user, &device, std::slice::from_ref(&largest))

@@ -36,7 +36,7 @@ pub(super) fn advance(
             .map(|value| values::parse_position(position.conversation.clone(), &value))
             .transpose()?;
         let is_news = held
-            .is_none_or(|held| held.epoch != position.epoch || held.sequence < position.sequence);
+            .is_none_or(|held| (held.epoch, held.sequence) < (position.epoch, position.sequence));
         if is_news {
             change.insert(key, values::position(position));
         }

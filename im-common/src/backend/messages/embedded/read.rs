@@ -1,5 +1,6 @@
 //! Reads logs: pages, heads, single messages.
 
+use super::super::lineage::Lineage;
 use super::super::{PAGE_MESSAGES_MAX, PAGE_TEXT_BYTES, Range};
 use crate::backend::embedded::{Entry, View, keys, values};
 use crate::backend::{BackendError, Result};
@@ -15,8 +16,17 @@ impl View {
         limit: usize,
     ) -> Result<Page> {
         let head = self.head(conversation)?;
+        let fork = match range {
+            Range::Resume { epoch, after } => lineage(&head).fork(epoch, after),
+            Range::After(_) | Range::Before(_) | Range::Newest => None,
+        };
         let messages = match range {
-            Range::After(after) => self.rising(&head, after, limit)?,
+            Range::Resume { after, .. } if fork.is_some_and(|fork| fork.sequence < after) => {
+                Vec::new()
+            }
+            Range::After(after) | Range::Resume { after, .. } => {
+                self.rising(&head, after, limit)?
+            }
             Range::Before(before) => self.falling(&head, before, limit)?,
             Range::Newest => self.falling(&head, head.sequence.next(), limit)?,
         };
@@ -25,6 +35,7 @@ impl View {
             epoch: head.epoch,
             messages,
             head: head.sequence,
+            fork,
         })
     }
 
@@ -116,6 +127,15 @@ fn page_of(
         }
     }
     Ok(messages)
+}
+
+/// The log never loses what it has told anybody, so it has one epoch all its life.
+pub(super) fn lineage(head: &Position) -> Lineage {
+    Lineage {
+        ended: Vec::new(),
+        newest: head.epoch,
+        head: head.sequence,
+    }
 }
 
 fn no_log(conversation: ConversationId) -> Position {

@@ -1,4 +1,4 @@
--- Moves positions: forward within an epoch, anywhere in another one.
+-- Moves positions: forward within an epoch, anywhere in a later one.
 -- KEYS: the user's positions, and the device's if a device moves.
 -- ARGV: conversation, epoch, sequence; again for each position.
 
@@ -17,7 +17,11 @@ for _, key in ipairs(KEYS) do
     local known = redis.call('HGET', key, conversation)
     if known then
       local known_epoch, known_sequence = string.match(known, '^(%d+):(%d+)$')
-      moves = known_epoch ~= epoch or tonumber(known_sequence) < tonumber(sequence)
+      if known_epoch == epoch then
+        moves = tonumber(known_sequence) < tonumber(sequence)
+      else
+        moves = tonumber(known_epoch) < tonumber(epoch)
+      end
     end
     if moves then
       redis.call('HSET', key, conversation, epoch .. ':' .. sequence)

@@ -25,6 +25,10 @@ const CALL_DRAFTS_MAX: usize = 256;
 const CALL_TEXT_BYTES_MAX: usize = 1024 * 1024;
 /// Most conversations that are appended to at once; more take turns.
 const CONVERSATIONS_AT_ONCE: usize = 256;
+/// Most ended epochs that a log remembers, one for each life of Redis in which it was appended to.
+/// More than a year of weekly restarts, in at most 2 KiB. To a reader who was away for longer the log
+/// looks as if it had begun anew.
+const EPOCHS_MAX: usize = 64;
 /// Tells two texts under one message id apart. Long enough that nobody finds two alike.
 const TEXT_DIGEST_BYTES: usize = 16;
 
@@ -135,10 +139,11 @@ impl RedisMessages {
                 self.keys.log(conversation),
                 self.keys.ids(conversation),
                 self.keys.meta(conversation),
+                self.keys.epochs(conversation),
                 self.keys.unsettled(shard_of(conversation)),
             ])
             .arg(conversation.to_string())
-            .arg(LogEpoch::fresh().0)
+            .arg(EPOCHS_MAX)
     }
 }
 
