@@ -239,8 +239,9 @@ impl Traffic {
         match (frame, &mut self.inbox) {
             (Frame::Accepted(accepted), inbox) => {
                 let receipt = Receipt::try_from(accepted)?;
-                if let Some(inbox) = inbox {
-                    inbox.accepted(receipt.position.clone());
+                match inbox {
+                    Some(inbox) => inbox.accepted(receipt.position.clone()),
+                    None => self.outbox.forked_unseen(&receipt.position),
                 }
                 self.outbox.accepted(receipt);
             }
@@ -249,7 +250,11 @@ impl Traffic {
             }
             (Frame::Deliver(deliver), Some(inbox)) => inbox.deliver(deliver)?,
             (Frame::Heads(heads), Some(inbox)) => inbox.heads(heads)?,
-            (Frame::Page(page), Some(inbox)) => inbox.page(page)?,
+            (Frame::Page(page), Some(inbox)) => {
+                if let Some(forked) = inbox.page(page)? {
+                    self.outbox.forked(&forked);
+                }
+            }
             _ => {}
         }
         Ok(())

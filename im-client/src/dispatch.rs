@@ -5,7 +5,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
-use im_common::message::StoredMessage;
+use im_common::id::Sequence;
+use im_common::message::{Position, StoredMessage};
 use im_common::planted::{Bug, is_planted};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -80,8 +81,8 @@ impl Dispatch {
     async fn take(&self, step: Step) {
         match step {
             Step::Message(stored) => self.deliver(stored).await,
-            Step::Own(position) => self.positions.handled(position),
-            Step::Reset(conversation) => self.report(Event::Reset { conversation }).await,
+            Step::Silent(position) => self.positions.handled(position),
+            Step::Rewound(position) => self.rewind(position).await,
         }
         self.positions.announce_progress();
     }
@@ -101,6 +102,23 @@ impl Dispatch {
             self.report(Event::HandlerPanicked).await;
         }
         self.positions.handled(position);
+    }
+
+    async fn rewind(&self, position: Position) {
+        self.positions.handled(position.clone());
+        let Position {
+            conversation,
+            sequence,
+            ..
+        } = position;
+        self.report(match sequence {
+            Sequence(0) => Event::Reset { conversation },
+            after => Event::Rewound {
+                conversation,
+                after,
+            },
+        })
+        .await;
     }
 
     async fn report(&self, event: Event) {

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use im_common::id::ConversationId;
+use im_common::id::{ConversationId, Sequence};
 
 use crate::client::Client;
 use crate::message::Message;
@@ -40,6 +40,15 @@ pub enum Event {
     Reset {
         /// The conversation.
         conversation: ConversationId,
+    },
+    /// The cluster lost the newest messages of a conversation although it had accepted them, as a
+    /// store does that was not asked to be durable. Clients that sent them lately offer them again;
+    /// those that come again and were handled here are not handled twice.
+    Rewound {
+        /// The conversation.
+        conversation: ConversationId,
+        /// What is up to this sequence stays as it was.
+        after: Sequence,
     },
     /// The handler panicked; the message it was called with counts as handled.
     HandlerPanicked,

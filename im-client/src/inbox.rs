@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::dispatch::QUEUE_STEPS_MAX;
+use crate::outbox::Forked;
 use crate::positions::Positions;
 use crate::timeline::{Step, Timeline};
 
@@ -97,14 +98,20 @@ impl Inbox {
         self.pass_on(steps);
     }
 
-    pub(crate) fn page(&mut self, page: wire::Page) -> Result<(), Malformed> {
+    /// Takes in the answer to a sync. Returns what it says of the log's past, if anything.
+    pub(crate) fn page(&mut self, page: wire::Page) -> Result<Option<Forked>, Malformed> {
         let code = Code::from(page.code);
         if page.code != 0 {
             self.page_refused(code);
-            return Ok(());
+            return Ok(None);
         }
         let page = Page::try_from(page)?;
         let conversation = page.conversation.clone();
+        let forked = page.fork.map(|fork| Forked {
+            conversation: conversation.clone(),
+            epoch: page.epoch,
+            fork,
+        });
         self.asked
             .take_if(|(asked, _)| asked.conversation == conversation);
         let (steps, progressed) = self.timeline.page(page, self.room());
@@ -114,7 +121,7 @@ impl Inbox {
         } else {
             self.retry(&conversation);
         }
-        Ok(())
+        Ok(forked)
     }
 
     /// Returns the sync to send now, if there is one and its page will fit.

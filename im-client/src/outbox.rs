@@ -2,7 +2,10 @@
 //!
 //! Go-back-N: after a refusal that says "retry", everything unanswered is offered again under a
 //! higher round, so that the order of one sender survives.
+//!
+//! What was accepted lately is kept for a while: should a log lose it, it is offered again.
 
+mod kept;
 mod shared;
 #[cfg(test)]
 mod tests;
@@ -12,14 +15,16 @@ use std::time::Duration;
 
 use im_common::backoff::Backoff;
 use im_common::code::Code;
-use im_common::id::MessageId;
-use im_common::message::{Receipt, Submission};
+use im_common::id::{LogEpoch, MessageId, Sequence};
+use im_common::message::{Fork, Position, Receipt, Submission};
 use im_common::wire;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::sending::{Refusal, SendError};
 
+pub(crate) use kept::Forked;
+use kept::{Accepted, KEPT_FOR, Kept};
 pub(crate) use shared::{NewSend, SharedOutbox, deadline_after};
 
 /// The first wait after a refusal that says "retry".
@@ -59,7 +64,19 @@ struct Entry {
     submission: Submission,
     deadline: Instant,
     number: u64,
-    answer: Answer,
+    /// `None` for a message that was accepted before, and lost: nobody waits for it any more.
+    answer: Option<Answer>,
+}
+
+impl Entry {
+    /// The cluster will not store it.
+    fn end(self, error: SendError) {
+        match self.answer {
+            Some(answer) => answer.give(Err(error)),
+            None => tracing::warn!(message.id = %self.submission.id, %error,
+                "an accepted message that the cluster lost is not stored again"),
+        }
+    }
 }
 
 /// A refusal as it came from the server.
@@ -71,10 +88,11 @@ pub(crate) struct Refused {
     pub(crate) round: u32,
 }
 
-/// The sends of one client that have no answer yet.
+/// The sends of one client that have no answer yet, and those that may have to be sent again.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     entries: VecDeque<Entry>,
+    kept: Kept,
     /// How many, from the front, are on the wire in this round.
     offered: usize,
     round: u32,
@@ -89,6 +107,7 @@ impl Outbox {
     pub(crate) const fn new() -> Self {
         Self {
             entries: VecDeque::new(),
+            kept: Kept::new(),
             offered: 0,
             round: 1,
             resume_at: None,
@@ -108,7 +127,7 @@ impl Outbox {
             submission,
             deadline,
             number: self.next_number,
-            answer,
+            answer: Some(answer),
         });
         self.next_number += 1;
     }
@@ -129,10 +148,57 @@ impl Outbox {
     }
 
     /// A send was stored.
-    pub(crate) fn accepted(&mut self, receipt: Receipt) {
+    pub(crate) fn accepted(&mut self, receipt: Receipt, now: Instant) {
         self.backoff.reset();
-        if let Some(answer) = self.remove(receipt.id) {
+        let Some(entry) = self.remove(receipt.id) else {
+            return;
+        };
+        self.kept.keep(Accepted {
+            submission: entry.submission,
+            number: entry.number,
+            position: receipt.position.clone(),
+            at: now,
+        });
+        if let Some(answer) = entry.answer {
             answer.give(Ok(receipt));
+        }
+    }
+
+    /// A log is not, or not wholly, what it was: what it lost of the messages that it accepted is
+    /// offered again, before everything that was sent later.
+    pub(crate) fn forked(&mut self, forked: &Forked, now: Instant) {
+        let lost = self.kept.take_lost(forked, now);
+        if lost.is_empty() || self.is_closed {
+            return;
+        }
+        tracing::info!(conversation.id = %forked.conversation, count = lost.len(),
+            "the cluster lost accepted messages, offering them again");
+        self.entries.extend(lost.into_iter().map(|accepted| Entry {
+            submission: accepted.submission,
+            deadline: now + KEPT_FOR,
+            number: accepted.number,
+            answer: None,
+        }));
+        self.entries
+            .make_contiguous()
+            .sort_by_key(|entry| entry.number);
+        self.round = self.round.saturating_add(1);
+        self.offered = 0;
+    }
+
+    /// For a client that reads no logs: a message was accepted in this epoch, and what was accepted
+    /// in an earlier one may be lost.
+    pub(crate) fn forked_unseen(&mut self, position: &Position, now: Instant) {
+        if self.kept.is_of_another_epoch(position) {
+            let forked = Forked {
+                conversation: position.conversation.clone(),
+                epoch: position.epoch,
+                fork: Fork {
+                    epoch: LogEpoch(0),
+                    sequence: Sequence(0),
+                },
+            };
+            self.forked(&forked, now);
         }
     }
 
@@ -146,8 +212,8 @@ impl Outbox {
             self.round = self.round.saturating_add(1);
             self.offered = 0;
             self.resume_at = Some(now + delay);
-        } else if let Some(answer) = self.remove(refused.id) {
-            answer.give(Err(SendError::Refused(refused.refusal)));
+        } else if let Some(entry) = self.remove(refused.id) {
+            entry.end(SendError::Refused(refused.refusal));
         }
     }
 
@@ -162,7 +228,7 @@ impl Outbox {
         let mut index = 0;
         while index < self.entries.len() {
             if self.entries[index].deadline <= now {
-                self.remove_at(index, Err(SendError::Unknown));
+                self.end_at(index, SendError::Unknown);
             } else {
                 index += 1;
             }
@@ -174,7 +240,7 @@ impl Outbox {
         self.is_closed = true;
         self.offered = 0;
         for entry in self.entries.drain(..) {
-            entry.answer.give(Err(SendError::Closed));
+            entry.end(SendError::Closed);
         }
     }
 
@@ -200,17 +266,17 @@ impl Outbox {
         self.next_number
     }
 
-    fn remove(&mut self, id: MessageId) -> Option<Answer> {
+    fn remove(&mut self, id: MessageId) -> Option<Entry> {
         let index = self
             .entries
             .iter()
             .position(|entry| entry.submission.id == id)?;
-        self.forget(index).map(|entry| entry.answer)
+        self.forget(index)
     }
 
-    fn remove_at(&mut self, index: usize, outcome: Outcome) {
+    fn end_at(&mut self, index: usize, error: SendError) {
         if let Some(entry) = self.forget(index) {
-            entry.answer.give(outcome);
+            entry.end(error);
         }
     }
 

@@ -4,6 +4,7 @@
 //! steps for the handler's queue. What the queue has no room for is left to the log.
 
 mod log;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -11,10 +12,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use im_common::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
-use im_common::message::{Head, Page, Position, StoredMessage};
+use im_common::message::{Fork, Head, Page, Position, StoredMessage};
 use tokio::time::Instant;
 
 use log::Log;
+use seen::Seen;
 
 /// A push that overtook another one is seldom later than this; beyond it, one was lost.
 const GAP_PATIENCE: Duration = Duration::from_millis(50);
@@ -24,10 +26,11 @@ const GAP_PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) enum Step {
     /// A message to handle.
     Message(StoredMessage),
-    /// A message of this device: nothing to handle, but the position moves on.
-    Own(Position),
-    /// The log began anew.
-    Reset(ConversationId),
+    /// A message of this device, or one that was handled before at another place: nothing to
+    /// handle, but the position moves on.
+    Silent(Position),
+    /// The log lost what was passed on beyond this position, and goes on from there.
+    Rewound(Position),
 }
 
 /// Where this client is in every conversation it has heard of.
@@ -36,6 +39,7 @@ pub(crate) struct Timeline {
     user: UserId,
     device: DeviceId,
     logs: HashMap<ConversationId, Log>,
+    seen: Seen,
     /// Logs to ask for, first come, first served.
     due: VecDeque<ConversationId>,
     /// Logs that become due unless they are level by then.
@@ -51,6 +55,7 @@ impl Timeline {
             user,
             device,
             logs: HashMap::new(),
+            seen: Seen::default(),
             due: VecDeque::new(),
             later: BTreeSet::new(),
             heard: Some(HashMap::new()),
@@ -71,9 +76,11 @@ impl Timeline {
     pub(crate) fn heads(&mut self, heads: Vec<Head>, now: Instant) {
         for head in heads {
             let newest = head.newest;
-            let log = self.log(&newest.conversation, newest.epoch);
+            let log = log_of(&mut self.logs, &newest.conversation, newest.epoch);
             if log.epoch == newest.epoch {
                 log.skip_to(head.handled);
+                // Pushed meanwhile, or the log was cut: the next page tells which.
+                log.is_doubtful |= newest.sequence < log.position;
             }
             self.note(&newest, now);
         }
@@ -110,7 +117,7 @@ impl Timeline {
 
     /// Takes in where a message of this client was stored.
     pub(crate) fn accepted(&mut self, position: Position, room: usize, now: Instant) -> Vec<Step> {
-        let step = Step::Own(position.clone());
+        let step = Step::Silent(position.clone());
         self.admit(position, step, room, now)
     }
 
@@ -126,20 +133,25 @@ impl Timeline {
         };
         let before = (log.epoch, log.position);
         let mut out = Vec::new();
-        if log.epoch != page.epoch {
-            if room == 0 {
-                self.make_due(&page.conversation);
-                return (out, true);
+        match good_to(log.epoch, page.epoch, page.fork) {
+            Verdict::Whole => log.head = log.head.max(page.head),
+            Verdict::UpTo(good_to) => {
+                let is_rewound = log.position > good_to;
+                if is_rewound && room == 0 {
+                    self.make_due(&page.conversation);
+                    return (out, true);
+                }
+                log.go_on_from(good_to, page.epoch, page.head);
+                if is_rewound {
+                    out.push(Step::Rewound(log.reached(page.conversation.clone())));
+                }
             }
-            if log.begin_anew(page.epoch) {
-                out.push(Step::Reset(page.conversation.clone()));
-            }
+            Verdict::Late => return (out, false),
         }
-        log.is_doubtful = false;
-        log.head = log.head.max(page.head);
+        log.settle_doubt();
         for (sequence, step) in steps {
             log.hold(sequence, step);
-            log.place(room, &mut out);
+            log.place(room, &mut self.seen, &mut out);
         }
         let progressed = before != (log.epoch, log.position) || log.is_level();
         if progressed && !log.is_level() {
@@ -175,14 +187,9 @@ impl Timeline {
                 continue;
             };
             log.is_due = false;
-            log.place(room, &mut out);
+            log.place(room, &mut self.seen, &mut out);
             if !log.is_level() {
-                let position = Position {
-                    conversation,
-                    epoch: log.epoch,
-                    sequence: log.position,
-                };
-                return (out, Some(position));
+                return (out, Some(log.reached(conversation)));
             }
         }
         (out, None)
@@ -220,10 +227,10 @@ impl Timeline {
             }
             return out;
         }
-        let log = self.log(&position.conversation, position.epoch);
+        let log = log_of(&mut self.logs, &position.conversation, position.epoch);
         if log.epoch == position.epoch {
             log.hold(position.sequence, step);
-            log.place(room, &mut out);
+            log.place(room, &mut self.seen, &mut out);
         }
         self.note(&position, now);
         out
@@ -231,12 +238,8 @@ impl Timeline {
 
     /// Notes that the log holds a message there, and sees to it that it is fetched.
     fn note(&mut self, newest: &Position, now: Instant) {
-        let log = self.log(&newest.conversation, newest.epoch);
-        if log.epoch != newest.epoch {
-            log.is_doubtful = true;
-        } else {
-            log.head = log.head.max(newest.sequence);
-        }
+        let log = log_of(&mut self.logs, &newest.conversation, newest.epoch);
+        log.hear(newest.epoch, newest.sequence);
         if log.is_level() {
             return;
         }
@@ -245,13 +248,6 @@ impl Timeline {
         } else {
             self.make_due(&newest.conversation);
         }
-    }
-
-    /// The log of a conversation; an unknown one is taken as unread.
-    fn log(&mut self, conversation: &ConversationId, epoch: LogEpoch) -> &mut Log {
-        self.logs
-            .entry(conversation.clone())
-            .or_insert_with(|| Log::unread(epoch))
     }
 
     fn make_due(&mut self, conversation: &ConversationId) {
@@ -265,7 +261,7 @@ impl Timeline {
 
     fn step(&self, message: StoredMessage) -> Step {
         if message.sender.user == self.user && message.sender.device == self.device {
-            return Step::Own(Position {
+            return Step::Silent(Position {
                 conversation: message.conversation,
                 epoch: message.epoch,
                 sequence: message.sequence,
@@ -273,4 +269,34 @@ impl Timeline {
         }
         Step::Message(message)
     }
+}
+
+/// What a page says of the position it was asked for.
+enum Verdict {
+    /// It is good.
+    Whole,
+    /// It is good up to there.
+    UpTo(Sequence),
+    /// Nothing: the page answers what was asked in an earlier epoch.
+    Late,
+}
+
+fn good_to(known: LogEpoch, told: LogEpoch, fork: Option<Fork>) -> Verdict {
+    match fork {
+        Some(fork) if fork.epoch == known => Verdict::UpTo(fork.sequence),
+        _ if told == known => Verdict::Whole,
+        // A route of an earlier version, which knows no forks.
+        None if told > known => Verdict::UpTo(Sequence(0)),
+        _ => Verdict::Late,
+    }
+}
+
+/// The log of a conversation; an unknown one is taken as unread.
+fn log_of<'a>(
+    logs: &'a mut HashMap<ConversationId, Log>,
+    conversation: &ConversationId,
+    epoch: LogEpoch,
+) -> &'a mut Log {
+    logs.entry(conversation.clone())
+        .or_insert_with(|| Log::unread(epoch))
 }

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use im_common::message::{Receipt, Submission};
+use im_common::message::{Position, Receipt, Submission};
 use im_common::wire;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Answer, Outbox, Outcome, Refused};
+use super::{Answer, Forked, Outbox, Outcome, Refused};
 use crate::sending::{SendError, Sending};
 
 /// Sends without an answer: at most this many are held in memory, further ones wait for room.
@@ -85,7 +85,19 @@ impl SharedOutbox {
 
     /// See [`Outbox::accepted`].
     pub(crate) fn accepted(&self, receipt: Receipt) {
-        self.change(|outbox| outbox.accepted(receipt));
+        self.change(|outbox| outbox.accepted(receipt, Instant::now()));
+    }
+
+    /// See [`Outbox::forked`].
+    pub(crate) fn forked(&self, forked: &Forked) {
+        self.change(|outbox| outbox.forked(forked, Instant::now()));
+        self.pushed.notify_one();
+    }
+
+    /// See [`Outbox::forked_unseen`].
+    pub(crate) fn forked_unseen(&self, position: &Position) {
+        self.change(|outbox| outbox.forked_unseen(position, Instant::now()));
+        self.pushed.notify_one();
     }
 
     /// See [`Outbox::refused`].

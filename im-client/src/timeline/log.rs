@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use im_common::id::{LogEpoch, Sequence};
+use im_common::id::{ConversationId, LogEpoch, Sequence};
+use im_common::message::Position;
 
 use super::Step;
+use super::seen::Seen;
 
 /// Enough for pushes that overtake each other; a larger gap is cheaper to fetch as a page.
 const EARLY_MAX: usize = 64;
@@ -19,10 +21,14 @@ pub(super) struct Log {
     pub(super) head: Sequence,
     /// Something of another epoch was heard: only a page tells which one is true.
     pub(super) is_doubtful: bool,
+    /// The newest that was heard of in another epoch since the last page.
+    elsewhere: Option<(LogEpoch, Sequence)>,
     /// Whether the log stands in the queue of those to ask for.
     pub(super) is_due: bool,
     /// Whether the log stands among those that may become due.
     pub(super) is_later: bool,
+    /// The log lost messages that were passed on: they may come again at other places.
+    was_cut: bool,
     early: BTreeMap<Sequence, Step>,
 }
 
@@ -33,9 +39,33 @@ impl Log {
             position: Sequence(0),
             head: Sequence(0),
             is_doubtful: false,
+            elsewhere: None,
             is_due: false,
             is_later: false,
+            was_cut: false,
             early: BTreeMap::new(),
+        }
+    }
+
+    /// Something was heard of the log.
+    pub(super) fn hear(&mut self, epoch: LogEpoch, sequence: Sequence) {
+        if epoch == self.epoch {
+            self.head = self.head.max(sequence);
+        } else {
+            self.is_doubtful = true;
+            self.elsewhere = self.elsewhere.max(Some((epoch, sequence)));
+        }
+    }
+
+    /// A page has told the epoch. It may have been read before something that was heard of by now:
+    /// then what was heard counts as well, or another page must tell.
+    pub(super) fn settle_doubt(&mut self) {
+        let elsewhere = self.elsewhere.take();
+        self.is_doubtful = elsewhere.is_some_and(|(epoch, _)| epoch > self.epoch);
+        if let Some((epoch, sequence)) = elsewhere
+            && epoch == self.epoch
+        {
+            self.head = self.head.max(sequence);
         }
     }
 
@@ -59,13 +89,31 @@ impl Log {
     }
 
     /// Moves steps whose turn has come to `out`, until it holds `room` of them.
-    pub(super) fn place(&mut self, room: usize, out: &mut Vec<Step>) {
+    pub(super) fn place(&mut self, room: usize, seen: &mut Seen, out: &mut Vec<Step>) {
         while out.len() < room {
             let Some(step) = self.early.remove(&self.position.next()) else {
                 return;
             };
             self.position = self.position.next();
-            out.push(step);
+            out.push(match step {
+                Step::Message(message) if self.was_cut && seen.knows(&message) => {
+                    Step::Silent(self.reached(message.conversation))
+                }
+                Step::Message(message) => {
+                    seen.note(&message);
+                    Step::Message(message)
+                }
+                other => other,
+            });
+        }
+    }
+
+    /// The position as others are told of it.
+    pub(super) const fn reached(&self, conversation: ConversationId) -> Position {
+        Position {
+            conversation,
+            epoch: self.epoch,
+            sequence: self.position,
         }
     }
 
@@ -77,15 +125,14 @@ impl Log {
         }
     }
 
-    /// The log has another epoch. Returns whether it had one before.
-    pub(super) fn begin_anew(&mut self, epoch: LogEpoch) -> bool {
-        let had_one = self.epoch != LogEpoch::default();
-        *self = Self {
-            is_due: self.is_due,
-            is_later: self.is_later,
-            ..Self::unread(epoch)
-        };
-        had_one
+    /// Up to `good_to` the log is what it was; from there on it is what its present epoch says.
+    pub(super) fn go_on_from(&mut self, good_to: Sequence, epoch: LogEpoch, head: Sequence) {
+        self.was_cut |= self.position > good_to;
+        self.position = self.position.min(good_to);
+        // They are of the earlier epoch; the page, or the next, has them in this one.
+        self.early.clear();
+        self.epoch = epoch;
+        self.head = head;
     }
 
     fn has_space(&self) -> bool {

@@ -4,6 +4,8 @@ use im_common::message::Identity;
 use im_common::name::UserName;
 use proptest::prelude::*;
 
+mod world;
+
 const ROOMY: usize = 256;
 
 impl Timeline {
@@ -81,8 +83,8 @@ fn page(epoch: u64, sequences: impl IntoIterator<Item = u64>, head: u64) -> Page
 fn sequences(steps: &[Step]) -> Vec<u64> {
     let sequence = |step: &Step| match step {
         Step::Message(message) => message.sequence.0,
-        Step::Own(position) => position.sequence.0,
-        Step::Reset(_) => 0,
+        Step::Silent(position) => position.sequence.0,
+        Step::Rewound(_) => 0,
     };
     steps.iter().map(sequence).collect()
 }
@@ -195,11 +197,11 @@ fn own_messages_move_the_position_silently() {
     let steps = timeline.deliver(message(7, 4), ROOMY, now);
     assert_eq!(
         steps,
-        [Step::Message(message(7, 4)), Step::Own(position(7, 5))]
+        [Step::Message(message(7, 4)), Step::Silent(position(7, 5))]
     );
     assert_eq!(timeline.deliver(own(7, 5), ROOMY, now), []);
     let steps = timeline.deliver(own(7, 6), ROOMY, now);
-    assert_eq!(steps, [Step::Own(position(7, 6))]);
+    assert_eq!(steps, [Step::Silent(position(7, 6))]);
 }
 
 #[test]
@@ -208,12 +210,18 @@ fn another_epoch_is_believed_only_from_a_page() {
     let now = Instant::now();
     assert_eq!(timeline.deliver(message(8, 1), ROOMY, now), []);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 3)));
+    // Read before that push, perhaps: only a page that was asked for after it tells.
+    timeline.page(page(7, [], 3), ROOMY);
+    timeline.retry(&chat(), now);
+    timeline.wake(now);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 3)));
     let (steps, _) = timeline.page(page(7, [], 3), ROOMY);
-    assert_eq!(steps, [], "it was a late push of an older epoch");
+    assert_eq!(steps, [], "it was a push of an epoch that is gone");
+    assert_eq!(timeline.next_sync(ROOMY).1, None);
     timeline.all_heads(vec![head(9, 2, 0)], now);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 3)));
     let (steps, _) = timeline.page(page(9, [], 2), ROOMY);
-    assert_eq!(steps, [Step::Reset(chat())]);
+    assert_eq!(steps, [Step::Rewound(position(9, 0))]);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(9, 0)));
     let (steps, _) = timeline.page(page(9, [1, 2], 2), ROOMY);
     assert_eq!(sequences(&steps), [1, 2]);
@@ -246,151 +254,112 @@ fn a_page_that_brings_nothing_is_no_progress() {
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 3)));
 }
 
-/// What may happen between a log and a client.
-#[derive(Debug, Clone)]
-enum Act {
-    /// Somebody else, or this device, writes.
-    Append { is_own: bool, is_pushed: bool },
-    /// An old or new push arrives, perhaps again.
-    Push(prop::sample::Index),
-    /// The client asks; its page may be lost.
-    Sync { is_lost: bool },
-    /// The connection breaks and comes back; the cluster may have lost acks.
-    Reattach { lost_acks: u64 },
-    /// Time passes.
-    Wait,
-    /// The handler has no room, or has again.
-    Room(usize),
+fn forked(mut page: Page, epoch: u64, sequence: u64) -> Page {
+    page.fork = Some(Fork {
+        epoch: LogEpoch(epoch),
+        sequence: Sequence(sequence),
+    });
+    page
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let act = prop_oneof![
-        4 => any::<(bool, bool)>().prop_map(|(is_own, is_pushed)| Act::Append { is_own, is_pushed }),
-        4 => any::<prop::sample::Index>().prop_map(Act::Push),
-        3 => any::<bool>().prop_map(|is_lost| Act::Sync { is_lost }),
-        1 => (0u64..20).prop_map(|lost_acks| Act::Reattach { lost_acks }),
-        2 => Just(Act::Wait),
-        1 => (0usize..6).prop_map(Act::Room),
+fn other_id(mut message: StoredMessage, id: u128) -> StoredMessage {
+    message.id = MessageId::from_bytes(&id.to_be_bytes()).unwrap();
+    message
+}
+
+#[test]
+fn a_log_that_lost_nothing_goes_on_silently_in_a_later_epoch() {
+    let mut timeline = attached(3, 3);
+    let now = Instant::now();
+    assert_eq!(timeline.deliver(message(8, 4), ROOMY, now), []);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 3)));
+    let (steps, progressed) = timeline.page(forked(page(8, [4], 4), 7, 3), ROOMY);
+    assert_eq!(steps, [Step::Message(message(8, 4))]);
+    assert!(progressed);
+    assert_eq!(timeline.next_sync(ROOMY).1, None);
+    let steps = timeline.deliver(message(8, 5), ROOMY, now);
+    assert_eq!(sequences(&steps), [5]);
+}
+
+#[test]
+fn what_was_lost_and_comes_again_is_not_handled_twice() {
+    let mut timeline = attached(1, 1);
+    let now = Instant::now();
+    for sequence in 2..=5 {
+        timeline.deliver(message(7, sequence), ROOMY, now);
+    }
+    timeline.deliver(message(8, 4), ROOMY, now);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 5)));
+    let (steps, _) = timeline.page(forked(page(8, [], 4), 7, 3), ROOMY);
+    assert_eq!(steps, [Step::Rewound(position(8, 3))]);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(8, 3)));
+    let mut after = page(8, [4, 5, 6, 7], 7);
+    after.messages[0] = other_id(message(8, 4), 40);
+    after.messages[1] = other_id(message(8, 5), 4);
+    after.messages[2] = other_id(message(8, 6), 5);
+    let (steps, _) = timeline.page(after.clone(), ROOMY);
+    let expected = [
+        Step::Message(after.messages[0].clone()),
+        Step::Silent(position(8, 5)),
+        Step::Silent(position(8, 6)),
+        Step::Message(message(8, 7)),
     ];
-    prop::collection::vec(act, 0..120)
+    assert_eq!(steps, expected);
 }
 
-/// A log, a client behind an unreliable link, and what its handler got.
-struct World {
-    log: Vec<StoredMessage>,
-    timeline: Timeline,
-    got: Vec<Step>,
-    room: usize,
-    now: Instant,
+#[test]
+fn a_log_that_is_shorter_than_it_was_is_asked_at_once() {
+    let mut timeline = attached(5, 5);
+    let now = Instant::now();
+    timeline.attach();
+    timeline.all_heads(vec![head(7, 3, 3)], now);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 5)));
+    let (steps, _) = timeline.page(forked(page(7, [], 3), 7, 3), ROOMY);
+    assert_eq!(steps, [Step::Rewound(position(7, 3))]);
+    assert_eq!(timeline.next_sync(ROOMY).1, None);
+    timeline.attach();
+    timeline.all_heads(vec![head(7, 3, 3)], now);
+    assert_eq!(timeline.next_sync(ROOMY).1, None);
 }
 
-impl World {
-    fn new() -> Self {
-        let mut timeline = timeline();
-        let now = Instant::now();
-        timeline.all_heads(vec![], now);
-        Self {
-            log: Vec::new(),
-            timeline,
-            got: Vec::new(),
-            room: ROOMY,
-            now,
-        }
-    }
-
-    fn play(&mut self, act: &Act) {
-        match *act {
-            Act::Append { is_own, is_pushed } => self.append(is_own, is_pushed),
-            Act::Push(ref index) if !self.log.is_empty() => {
-                let message = index.get(&self.log).clone();
-                let steps = self.timeline.deliver(message, self.room, self.now);
-                self.got.extend(steps);
-            }
-            Act::Push(_) => {}
-            Act::Sync { is_lost } => self.sync(is_lost),
-            Act::Reattach { lost_acks } => self.reattach(lost_acks),
-            Act::Wait => {
-                self.now += GAP_PATIENCE;
-                self.timeline.wake(self.now);
-            }
-            Act::Room(room) => self.room = room,
-        }
-    }
-
-    fn append(&mut self, is_own: bool, is_pushed: bool) {
-        let sequence = self.log.len() as u64 + 1;
-        let stored = if is_own {
-            own(7, sequence)
-        } else {
-            message(7, sequence)
-        };
-        self.log.push(stored.clone());
-        let steps = match (is_pushed, is_own) {
-            (false, _) => return,
-            (true, true) => {
-                let position = position(7, sequence);
-                self.timeline.accepted(position, self.room, self.now)
-            }
-            (true, false) => self.timeline.deliver(stored, self.room, self.now),
-        };
-        self.got.extend(steps);
-    }
-
-    fn sync(&mut self, is_lost: bool) {
-        let (steps, sync) = self.timeline.next_sync(self.room);
-        self.got.extend(steps);
-        let Some(sync) = sync else { return };
-        if is_lost {
-            self.timeline.retry(&sync.conversation, self.now);
-            return;
-        }
-        let after = usize::try_from(sync.sequence.0).unwrap();
-        let page = Page {
-            conversation: chat(),
-            epoch: LogEpoch(7),
-            messages: self.log.iter().skip(after).take(5).cloned().collect(),
-            head: Sequence(self.log.len() as u64),
-            fork: None,
-        };
-        let (steps, progressed) = self.timeline.page(page, self.room);
-        self.got.extend(steps);
-        if !progressed {
-            self.timeline.retry(&chat(), self.now);
-        }
-    }
-
-    fn reattach(&mut self, lost_acks: u64) {
-        self.timeline.attach();
-        if self.log.is_empty() {
-            self.timeline.all_heads(vec![], self.now);
-            return;
-        }
-        let handled = (self.got.len() as u64).saturating_sub(lost_acks);
-        let heads = vec![head(7, self.log.len() as u64, handled)];
-        self.timeline.all_heads(heads, self.now);
-    }
+#[test]
+fn a_page_that_answers_an_earlier_epoch_changes_nothing() {
+    let mut timeline = attached(5, 5);
+    timeline.deliver(message(8, 4), ROOMY, Instant::now());
+    timeline.next_sync(ROOMY);
+    let late = forked(page(8, [], 4), 7, 3);
+    timeline.page(late.clone(), ROOMY);
+    timeline.page(page(8, [4], 4), ROOMY);
+    let (steps, _) = timeline.page(late, ROOMY);
+    assert_eq!(steps, []);
+    let (steps, _) = timeline.page(page(7, [4, 5], 5), ROOMY);
+    assert_eq!(steps, []);
+    assert_eq!(timeline.next_sync(ROOMY).1, None);
+    let steps = timeline.deliver(message(8, 5), ROOMY, Instant::now());
+    assert_eq!(steps, [Step::Message(message(8, 5))]);
 }
 
-proptest! {
-    #[test]
-    fn whatever_happens_each_message_is_handled_once_and_in_order(acts in acts()) {
-        let mut world = World::new();
-        for act in acts {
-            world.play(&act);
-        }
-        world.room = ROOMY;
-        world.reattach(0);
-        for _ in 0..world.log.len() + 3 {
-            world.play(&Act::Wait);
-            world.play(&Act::Sync { is_lost: false });
-        }
-        let expected: Vec<u64> = (1..=world.log.len() as u64).collect();
-        prop_assert_eq!(sequences(&world.got), expected);
-        for (step, stored) in world.got.iter().zip(&world.log) {
-            let is_own = stored.sender.user == user(1);
-            prop_assert_eq!(matches!(step, Step::Own(_)), is_own);
-        }
-    }
+#[test]
+fn a_rewind_waits_for_room() {
+    let mut timeline = attached(5, 5);
+    timeline.deliver(message(8, 4), ROOMY, Instant::now());
+    timeline.next_sync(ROOMY);
+    let cut = forked(page(8, [], 4), 7, 3);
+    assert_eq!(timeline.page(cut.clone(), 0), (vec![], true));
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 5)));
+    let (steps, _) = timeline.page(cut, 1);
+    assert_eq!(steps, [Step::Rewound(position(8, 3))]);
+}
+
+#[test]
+fn a_push_that_overtakes_the_page_of_its_epoch_is_fetched() {
+    let mut timeline = attached(3, 3);
+    let now = Instant::now();
+    timeline.deliver(message(8, 4), ROOMY, now);
+    timeline.next_sync(ROOMY);
+    timeline.deliver(message(8, 5), ROOMY, now);
+    timeline.page(forked(page(8, [4], 4), 7, 3), ROOMY);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(8, 4)));
 }
 
 #[test]

@@ -110,6 +110,11 @@ impl MessageHandler for Tail {
                     "{conversation} began anew: its earlier messages are gone"
                 ));
             }
+            Event::Rewound { conversation, .. } => {
+                tell(&format!(
+                    "{conversation} lost its newest messages; their senders send them again"
+                ));
+            }
             _ => {}
         }
     }

@@ -33,6 +33,9 @@ impl MessageHandler for Arriving {
             Event::Reset { conversation } => {
                 format!("{conversation} began anew: its earlier messages are gone")
             }
+            Event::Rewound { conversation, .. } => {
+                format!("{conversation} lost its newest messages; their senders send them again")
+            }
             Event::HandlerPanicked => "a message could not be shown; this is a bug".to_owned(),
             _ => return,
         };
