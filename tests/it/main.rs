@@ -11,5 +11,6 @@ mod links;
 mod nodes;
 mod real;
 mod slots;
+mod rewound;
 mod standalone;
 mod wiped;

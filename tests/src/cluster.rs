@@ -95,6 +95,13 @@ impl TestCluster {
         Self::start(shared, routes, servers, Tasks::new()).await
     }
 
+    /// As [`TestCluster::stores_with`], over a Redis that answers a change once it is on the disk.
+    pub async fn durable_stores_with(routes: usize, servers: usize) -> Self {
+        let redis = Redis::start_durable().await;
+        let shared = Shared::Stores(Box::new((redis, Etcd::start().await)));
+        Self::start(shared, routes, servers, Tasks::new()).await
+    }
+
     /// The standalone binary.
     pub async fn standalone() -> Self {
         let mut process = Process::start(
@@ -243,6 +250,14 @@ impl TestCluster {
                     .expect("Redis and etcd answer")
             }
             Shared::Standalone { .. } => panic!("the standalone keeps its backend to itself"),
+        }
+    }
+
+    /// The Redis under the nodes, to be meddled with.
+    pub fn redis(&mut self) -> &mut Redis {
+        match &mut self.shared {
+            Shared::Stores(stores) => &mut stores.0,
+            Shared::Embedded(_) | Shared::Standalone { .. } => panic!("there is no Redis"),
         }
     }
 
