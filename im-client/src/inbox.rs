@@ -41,7 +41,8 @@ pub(crate) struct Inbox {
     positions: Arc<Positions>,
     /// The sync that waits for its page; one at a time, so that memory stays bounded.
     asked: Option<(Position, Instant)>,
-    heads_by: Instant,
+    /// The first heads of this connection come by then, or not at all.
+    heads_by: Option<Instant>,
     backoff: Backoff,
 }
 
@@ -56,7 +57,7 @@ impl Inbox {
             steps,
             positions,
             asked: None,
-            heads_by: Instant::now(),
+            heads_by: None,
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
         }
     }
@@ -64,7 +65,7 @@ impl Inbox {
     /// A new connection begins; its heads name the log again whose page was lost, if any.
     pub(crate) fn attach(&mut self) {
         self.timeline.attach();
-        self.heads_by = Instant::now() + HEADS_WITHIN;
+        self.heads_by = Some(Instant::now() + HEADS_WITHIN);
         self.asked = None;
     }
 
@@ -78,6 +79,8 @@ impl Inbox {
         let (more, now) = (heads.more, Instant::now());
         let heads: Vec<Head> = heads.try_into()?;
         self.timeline.heads(heads, now);
+        // Once there are some, the rest follows, also if a part of the store is away for long.
+        self.heads_by = None;
         if !more {
             self.timeline.heads_are_whole(now);
         }
@@ -160,7 +163,7 @@ impl Inbox {
     /// When [`Inbox::wake`] has something to do.
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         let asked = self.asked.as_ref().map(|(_, answer_by)| *answer_by);
-        let heads = self.timeline.awaits_heads().then_some(self.heads_by);
+        let heads = self.heads_by.filter(|_| self.timeline.awaits_heads());
         let times = [self.timeline.wake_at(), asked, heads];
         times.into_iter().flatten().min()
     }
@@ -168,7 +171,7 @@ impl Inbox {
     /// Does what is due by now.
     pub(crate) fn wake(&mut self, now: Instant) {
         self.timeline.wake(now);
-        if self.timeline.awaits_heads() && self.heads_by <= now {
+        if self.timeline.awaits_heads() && self.heads_by.is_some_and(|by| by <= now) {
             self.timeline.heads_are_whole(now);
         }
         if let Some((position, _)) = self.asked.take_if(|(_, answer_by)| *answer_by <= now) {

@@ -57,6 +57,16 @@ pub struct Renewal {
     pub superseded: Vec<ConnectionId>,
 }
 
+/// Where the logs of a user are, as far as can be told now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heads {
+    /// The head of each log that could be looked at.
+    pub heads: Vec<Head>,
+    /// Whether these are all: otherwise a part of the store is away, and a log that is missing may
+    /// have begun all the same.
+    pub is_whole: bool,
+}
+
 /// How far one device has handled its conversations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceAck {
@@ -80,15 +90,11 @@ pub trait Uplink: Send + Sync {
     /// behind it in that conversation.
     async fn submit(&self, offers: Vec<(Identity, Submission)>) -> Vec<Result<Receipt, Refusal>>;
 
-    /// Records that a device is attached and returns the head of every log of its user, so that a
-    /// conversation that is not among them is known to begin later. `positions` are what the
+    /// Records that a device is attached and returns the head of every log of its user. When they
+    /// are whole, a conversation that is not among them is known to begin later. `positions` are what the
     /// device itself says; they win over what it has acked. Refused with [`Code::LOGGED_OUT`] or
     /// [`Code::DISPLACED`] when a newer login or session exists.
-    async fn attach(
-        &self,
-        session: &Session,
-        positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal>;
+    async fn attach(&self, session: &Session, positions: Vec<Position>) -> Result<Heads, Refusal>;
 
     /// Ends a session, unless a newer one holds.
     async fn detach(&self, session: &Session) -> Result<(), Refusal>;
@@ -102,7 +108,7 @@ pub trait Uplink: Send + Sync {
         user: UserId,
         device: &DeviceId,
         positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal>;
+    ) -> Result<Heads, Refusal>;
 
     /// Records how far devices are. Positions never move back.
     async fn ack(&self, acks: Vec<DeviceAck>) -> Result<(), Refusal>;

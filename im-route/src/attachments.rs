@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use futures::stream::{self, StreamExt as _};
+use im_common::backend::BackendError;
 use im_common::backend::directory::Directory;
 use im_common::backend::messages::MessageStore;
 use im_common::backend::sessions::{Renewed, SessionStore};
@@ -10,10 +12,13 @@ use im_common::code::Code;
 use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
 use im_common::message::{Head, Position, Session};
 use im_common::tasks::Tasks;
-use im_common::transport::{Downlink, Refusal, Renewal};
+use im_common::transport::{Downlink, Heads, Refusal, Renewal};
 
 use crate::servers::Servers;
 use crate::slots::Slots;
+
+/// Logs of one user that are looked at together; they share a connection and its round trips.
+const LOOKS_AT_ONCE: usize = 256;
 
 /// Attaches and detaches devices.
 #[derive(Clone)]
@@ -34,7 +39,7 @@ impl Attachments {
         &self,
         session: &Session,
         positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    ) -> Result<Heads, Refusal> {
         for displaced in self.slots.take(session).await? {
             self.kick(displaced, Code::DISPLACED);
         }
@@ -85,14 +90,14 @@ impl Attachments {
         Ok(renewal)
     }
 
-    /// Returns the head of every log of the user, and how far the device is: as it says itself,
-    /// else as it has acked.
+    /// Returns the head of every log of the user that can be looked at, and how far the device is:
+    /// as it says itself, else as it has acked.
     pub(crate) async fn heads(
         &self,
         user: UserId,
         device: &DeviceId,
         claimed: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    ) -> Result<Heads, Refusal> {
         let acked = self.messages.positions(user, device).await?;
         let handled: HashMap<ConversationId, Position> = acked
             .into_iter()
@@ -101,14 +106,18 @@ impl Attachments {
             .collect();
         let mut conversations = self.messages.conversations(user).await?;
         conversations.push(ConversationId::Lobby);
-        let mut begun = self.messages.heads(&conversations).await?;
+        let mut begun = self.newest(&conversations).await?;
+        let is_whole = begun.len() == conversations.len();
         begun.retain(|newest| newest.sequence > Sequence(0));
         let mut resumed = self.resume(&begun, &handled).await?;
         let head = |newest: Position| {
             let resumed = resumed.remove(&newest.conversation);
             resumed.unwrap_or_else(|| head(newest, &handled))
         };
-        Ok(begun.into_iter().map(head).collect())
+        Ok(Heads {
+            heads: begun.into_iter().map(head).collect(),
+            is_whole,
+        })
     }
 
     /// Asks how good the positions are whose log has a later epoch by now, nearly always none.
@@ -129,6 +138,23 @@ impl Attachments {
         Ok(heads
             .map(|head| (head.newest.conversation.clone(), head))
             .collect())
+    }
+
+    /// Looks at each log by itself: one whose part of the store is away is left out.
+    async fn newest(&self, conversations: &[ConversationId]) -> Result<Vec<Position>, Refusal> {
+        let each = conversations.iter().map(std::slice::from_ref);
+        let looks: Vec<_> = each.map(|one| self.messages.heads(one)).collect();
+        let looks = stream::iter(looks).buffered(LOOKS_AT_ONCE);
+        let answers: Vec<_> = looks.collect().await;
+        let mut newest = Vec::with_capacity(conversations.len());
+        for answer in answers {
+            match answer {
+                Ok(positions) => newest.extend(positions),
+                Err(BackendError::Unavailable(reason)) => tracing::debug!(reason, "no head"),
+                Err(damaged) => return Err(damaged.into()),
+            }
+        }
+        Ok(newest)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use im_common::id::{DeviceId, UserId};
-use im_common::message::{Head, Identity, Page, Position, Receipt, Session, Submission};
-use im_common::transport::{DeviceAck, Refusal, Renewal, SyncRequest, Uplink};
+use im_common::message::{Identity, Page, Position, Receipt, Session, Submission};
+use im_common::transport::{DeviceAck, Heads, Refusal, Renewal, SyncRequest, Uplink};
 
 use crate::attachments::Attachments;
 use crate::delivery::Delivery;
@@ -23,11 +23,7 @@ impl Uplink for LocalUplink {
         self.delivery.submit(offers).await
     }
 
-    async fn attach(
-        &self,
-        session: &Session,
-        positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    async fn attach(&self, session: &Session, positions: Vec<Position>) -> Result<Heads, Refusal> {
         self.attachments.attach(session, positions).await
     }
 
@@ -44,7 +40,7 @@ impl Uplink for LocalUplink {
         user: UserId,
         device: &DeviceId,
         positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    ) -> Result<Heads, Refusal> {
         self.attachments.heads(user, device, positions).await
     }
 

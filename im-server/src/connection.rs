@@ -14,11 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use im_common::backoff::{Backoff, random_fraction};
 use im_common::code::Code;
 use im_common::frame::{FrameError, encode};
 use im_common::id::{LogEpoch, Sequence};
 use im_common::stream::FrameStream;
-use im_common::transport::{SyncRequest, Uplink};
+use im_common::transport::{Heads, SyncRequest, Uplink};
 use im_common::wire::client_frame::Frame;
 use im_common::wire::{self, ServerFrame};
 use prost::Message;
@@ -81,6 +82,8 @@ struct Connection<S> {
     syncs_in_flight: usize,
     /// Whether a route is being asked where the logs are.
     looking: bool,
+    /// Between one look and the next, while some logs cannot be looked at.
+    look_again: Backoff,
     calls: Calls,
     /// What goes out next; the first frame may be half written.
     writing: VecDeque<Bytes>,
@@ -211,8 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
             }
             Answer::Heads(heads) => {
                 self.looking = false;
-                self.writing
-                    .extend(heads_frames(heads.map_err(Ending::Close)?));
+                self.tell(heads.map_err(Ending::Close)?);
             }
         }
         Ok(())
@@ -248,14 +250,25 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         }
     }
 
-    /// Asks a route where the logs are: deliveries were dropped.
-    fn look_again(&mut self) {
+    /// Tells the client where its logs are, and looks again until they are all there.
+    fn tell(&mut self, heads: Heads) {
+        if heads.is_whole {
+            self.look_again.reset();
+        } else {
+            let pause = self.look_again.next(random_fraction());
+            self.look(pause);
+        }
+        self.writing.extend(heads_frames(heads));
+    }
+
+    /// Asks a route where the logs are, unless one is being asked.
+    fn look(&mut self, pause: Duration) {
         if !std::mem::replace(&mut self.looking, true) {
             let Leaving {
                 attachment,
                 context,
             } = &self.leaving;
-            self.calls.look(context, &attachment.session);
+            self.calls.look(context, &attachment.session, pause);
         }
     }
 
@@ -266,7 +279,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     /// Writes everything there is to say, as long as the client takes anything in time.
     async fn flush(&mut self) -> Result<(), Ending> {
         if self.leaving.attachment.outbound.take(&mut self.writing) {
-            self.look_again();
+            // Deliveries were dropped.
+            self.look(Duration::ZERO);
         }
         while !self.writing.is_empty() {
             let before = bytes_in(&self.writing);

@@ -19,7 +19,7 @@ use im_common::secret::ClusterSecret;
 use im_common::stream::FrameStream;
 use im_common::tasks::Tasks;
 use im_common::ticket::{Ticket, TicketKey};
-use im_common::transport::{DeviceAck, Refusal, Renewal, SyncRequest, Uplink};
+use im_common::transport::{DeviceAck, Heads, Refusal, Renewal, SyncRequest, Uplink};
 use im_common::wire::{self, server_frame::Frame};
 use parking_lot::Mutex;
 use prost::Message;
@@ -56,6 +56,8 @@ pub(crate) struct FakeUplink {
     calls: mpsc::Sender<Call>,
     /// Attaching waits for the test.
     pub(crate) holds_attach: AtomicBool,
+    /// A part of the store is away.
+    pub(crate) lacks_logs: AtomicBool,
     /// What every call but submit is refused with.
     pub(crate) refuses: Mutex<Option<Code>>,
 }
@@ -66,9 +68,17 @@ impl FakeUplink {
         let uplink = Self {
             calls,
             holds_attach: AtomicBool::new(false),
+            lacks_logs: AtomicBool::new(false),
             refuses: Mutex::default(),
         };
         (Arc::new(uplink), receiver)
+    }
+
+    fn heads(&self) -> Heads {
+        Heads {
+            heads: vec![head()],
+            is_whole: !self.lacks_logs.load(Ordering::Relaxed),
+        }
     }
 
     async fn note(&self, call: Call) -> Result<(), Refusal> {
@@ -87,7 +97,7 @@ impl Uplink for FakeUplink {
         outcomes.await.unwrap_or_default()
     }
 
-    async fn attach(&self, session: &Session, _: Vec<Position>) -> Result<Vec<Head>, Refusal> {
+    async fn attach(&self, session: &Session, _: Vec<Position>) -> Result<Heads, Refusal> {
         let (go, gone) = oneshot::channel();
         let holds = self.holds_attach.load(Ordering::Relaxed);
         let go = holds.then_some(go);
@@ -95,7 +105,7 @@ impl Uplink for FakeUplink {
         if holds {
             gone.await.unwrap();
         }
-        Ok(vec![head()])
+        Ok(self.heads())
     }
 
     async fn detach(&self, session: &Session) -> Result<(), Refusal> {
@@ -108,9 +118,9 @@ impl Uplink for FakeUplink {
         Ok(renewal.await.unwrap_or_default())
     }
 
-    async fn heads(&self, _: UserId, _: &DeviceId, _: Vec<Position>) -> Result<Vec<Head>, Refusal> {
+    async fn heads(&self, _: UserId, _: &DeviceId, _: Vec<Position>) -> Result<Heads, Refusal> {
         self.note(Call::Heads).await?;
-        Ok(vec![head()])
+        Ok(self.heads())
     }
 
     async fn ack(&self, acks: Vec<DeviceAck>) -> Result<(), Refusal> {

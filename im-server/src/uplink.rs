@@ -11,10 +11,10 @@ use async_trait::async_trait;
 use im_common::backend::registry::RouteList;
 use im_common::code::Code;
 use im_common::id::{ConnectionId, DeviceId, UserId};
-use im_common::message::{Head, Identity, Page, Position, Receipt, Session, Submission};
+use im_common::message::{Identity, Page, Position, Receipt, Session, Submission};
 use im_common::secret::NodeCredential;
 use im_common::tasks::Tasks;
-use im_common::transport::{DeviceAck, Refusal, Renewal, SyncRequest, Uplink};
+use im_common::transport::{DeviceAck, Heads, Refusal, Renewal, SyncRequest, Uplink};
 use im_common::wire::{self, Malformed, attach_response};
 use tokio::sync::watch;
 
@@ -50,18 +50,14 @@ impl Uplink for HttpUplink {
         self.gather.submit(offers).await
     }
 
-    async fn attach(
-        &self,
-        session: &Session,
-        positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    async fn attach(&self, session: &Session, positions: Vec<Position>) -> Result<Heads, Refusal> {
         let request = wire::AttachRequest {
             session: Some(session.clone().into()),
             positions: to_wire(positions),
         };
         let response: wire::AttachResponse = self.routes.call("attach", &request).await?;
         match response.outcome {
-            Some(attach_response::Outcome::Attached(heads)) => heads.try_into().map_err(nonsense),
+            Some(attach_response::Outcome::Attached(heads)) => from_wire(heads),
             Some(attach_response::Outcome::Refused(code)) => Err(Code::from(code).into()),
             None => Err(nonsense(Malformed::Missing("outcome"))),
         }
@@ -91,18 +87,14 @@ impl Uplink for HttpUplink {
         user: UserId,
         device: &DeviceId,
         positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    ) -> Result<Heads, Refusal> {
         let request = wire::HeadsRequest {
             user_id: user.number(),
             device: device.to_string(),
             positions: to_wire(positions),
         };
         let response: wire::HeadsResponse = self.routes.call("heads", &request).await?;
-        response
-            .heads
-            .unwrap_or_default()
-            .try_into()
-            .map_err(nonsense)
+        from_wire(response.heads.unwrap_or_default())
     }
 
     async fn ack(&self, acks: Vec<DeviceAck>) -> Result<(), Refusal> {
@@ -136,6 +128,13 @@ impl Uplink for HttpUplink {
             code => Err(Code::from(code).into()),
         }
     }
+}
+
+fn from_wire(heads: wire::Heads) -> Result<Heads, Refusal> {
+    Ok(Heads {
+        is_whole: !heads.more,
+        heads: heads.try_into().map_err(nonsense)?,
+    })
 }
 
 fn to_wire(positions: Vec<Position>) -> Vec<wire::Position> {

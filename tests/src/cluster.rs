@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::PATIENCE;
 use crate::process::Process;
-use crate::services::{Etcd, Redis};
+use crate::services::{Etcd, Redis, RedisCluster};
 use crate::user::TestUser;
 
 /// What a cluster keeps its shared state in.
@@ -29,6 +29,8 @@ enum Shared {
     Embedded(Box<Backend>),
     /// Real Redis and etcd, which each node reaches by itself.
     Stores(Box<(Redis, Etcd)>),
+    /// The same with a Redis Cluster.
+    Sharded(Box<(RedisCluster, Etcd)>),
     /// The standalone binary, which has its own.
     Standalone { _process: Box<Process> },
 }
@@ -100,6 +102,18 @@ impl TestCluster {
         let redis = Redis::start_durable().await;
         let shared = Shared::Stores(Box::new((redis, Etcd::start().await)));
         Self::start(shared, routes, servers, Tasks::new()).await
+    }
+
+    /// Routes and servers over a real Redis Cluster of three masters, and etcd.
+    pub async fn sharded_with(routes: usize, servers: usize) -> Self {
+        let stores = (RedisCluster::start().await, Etcd::start().await);
+        Self::start(
+            Shared::Sharded(Box::new(stores)),
+            routes,
+            servers,
+            Tasks::new(),
+        )
+        .await
     }
 
     /// The standalone binary.
@@ -234,31 +248,25 @@ impl TestCluster {
     pub async fn backend(&self) -> Backend {
         match &self.shared {
             Shared::Embedded(backend) => Backend::clone(backend),
-            Shared::Stores(stores) => {
-                let (redis, etcd) = &**stores;
-                let redis = RedisConfig {
-                    urls: vec![redis.url()],
-                    prefix: "im".into(),
-                };
-                let etcd = EtcdConfig {
-                    endpoints: vec![etcd.url()],
-                    prefix: "/im".into(),
-                };
-                let mode = Mode::Cluster(redis, etcd);
-                Backend::connect(&mode, &self.tasks)
-                    .await
-                    .expect("Redis and etcd answer")
-            }
+            Shared::Stores(stores) => self.reach(vec![stores.0.url()], &stores.1).await,
+            Shared::Sharded(stores) => self.reach(stores.0.urls(), &stores.1).await,
             Shared::Standalone { .. } => panic!("the standalone keeps its backend to itself"),
         }
     }
 
-    /// The Redis under the nodes, to be meddled with.
-    pub fn redis(&mut self) -> &mut Redis {
-        match &mut self.shared {
-            Shared::Stores(stores) => &mut stores.0,
-            Shared::Embedded(_) | Shared::Standalone { .. } => panic!("there is no Redis"),
-        }
+    async fn reach(&self, redis: Vec<String>, etcd: &Etcd) -> Backend {
+        let redis = RedisConfig {
+            urls: redis,
+            prefix: "im".into(),
+        };
+        let etcd = EtcdConfig {
+            endpoints: vec![etcd.url()],
+            prefix: "/im".into(),
+        };
+        let mode = Mode::Cluster(redis, etcd);
+        Backend::connect(&mode, &self.tasks)
+            .await
+            .expect("Redis and etcd answer")
     }
 
     /// Waits until every route reports this many servers that take clients.
@@ -306,6 +314,14 @@ impl TestCluster {
         match &mut self.shared {
             Shared::Stores(stores) => &mut stores.0,
             _ => panic!("only a cluster over real stores has a Redis"),
+        }
+    }
+
+    /// The Redis Cluster behind it, for tests that meddle.
+    pub fn redis_cluster(&mut self) -> &mut RedisCluster {
+        match &mut self.shared {
+            Shared::Sharded(stores) => &mut stores.0,
+            _ => panic!("only a sharded cluster has a Redis Cluster"),
         }
     }
 

@@ -215,11 +215,9 @@ impl History {
         self.note(&mut state, Entry::Handled(reader, sender, number, place));
     }
 
-    fn rewound(&self, reader: ActorIx, conversation: Option<&ConversationId>) {
+    fn rewound(&self, reader: ActorIx, conversation: &ConversationId) {
         let mut state = self.shared.state.lock();
-        if let Some(conversation) = conversation {
-            state.checker.rewound(conversation);
-        }
+        state.checker.rewound(conversation);
         self.note(&mut state, Entry::Rewound(reader));
     }
 

@@ -28,8 +28,6 @@ pub enum SeamBug {
     RepeatNumber,
     /// A message is accepted before it is stored, and is not stored then.
     AcceptBeforeCommit,
-    /// The log claims to have begun anew.
-    LoseEpoch,
     /// An id that was used for another text is taken for a repetition.
     ForgetConflict,
     /// Two messages of one sender change places.

@@ -226,6 +226,30 @@ async fn pings_are_answered_while_the_handler_is_stuck() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_unknown_log_is_not_taken_for_a_new_one_until_the_heads_are_whole() {
+    let (mut connection, mut server) = connected().await;
+    let mut fixture = fixture();
+    let script = async {
+        let some = wire::Heads {
+            more: true,
+            heads: Vec::new(),
+        };
+        server.say(some).await;
+        server.say(deliver(5)).await;
+        // Longer than heads that never begin are waited for.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        server.say(heads(5, 4)).await;
+        let Frame::Sync(sync) = server.hear().await else {
+            panic!("no sync");
+        };
+        assert_eq!(sync.after, 4);
+        server.say(wire::Close::new(Code::GOING_AWAY, 0)).await;
+    };
+    let (end, ()) = tokio::join!(connection.serve(&mut fixture.traffic), script);
+    assert!(matches!(end, End::Closed(closure) if closure.code == Code::GOING_AWAY));
+}
+
+#[tokio::test(start_paused = true)]
 async fn submits_keep_the_limit_and_go_back_after_a_refusal() {
     let (mut connection, mut server) = connected().await;
     let mut fixture = fixture();

@@ -6,7 +6,7 @@ use axum::extract::State;
 use im_common::code::Code;
 use im_common::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
 use im_common::message::{Identity, Receipt, Submission};
-use im_common::transport::{DeviceAck, Refusal, SyncRequest, Uplink};
+use im_common::transport::{DeviceAck, Heads, Refusal, SyncRequest, Uplink};
 use im_common::wire::{self, Malformed, attach_response, outcome};
 use prost::Message;
 
@@ -67,13 +67,20 @@ pub(super) async fn attach(State(app): State<App>, body: Bytes) -> Answer {
     let session = required(request.session, "session").map(TryInto::try_into)??;
     let positions = wire::Position::list(request.positions)?;
     let outcome = match app.uplink.attach(&session, positions).await {
-        Ok(heads) => attach_response::Outcome::Attached(heads.into()),
+        Ok(heads) => attach_response::Outcome::Attached(to_wire(heads)),
         Err(refusal) => attach_response::Outcome::Refused(refusal.code.0.into()),
     };
     Ok(wire::AttachResponse {
         outcome: Some(outcome),
     }
     .encode_to_vec())
+}
+
+fn to_wire(Heads { heads, is_whole }: Heads) -> wire::Heads {
+    wire::Heads {
+        more: !is_whole,
+        ..heads.into()
+    }
 }
 
 pub(super) async fn detach(State(app): State<App>, body: Bytes) -> Answer {
@@ -115,7 +122,7 @@ pub(super) async fn heads(State(app): State<App>, body: Bytes) -> Answer {
     let positions = wire::Position::list(request.positions)?;
     let heads = app.uplink.heads(user, &device, positions).await?;
     Ok(wire::HeadsResponse {
-        heads: Some(heads.into()),
+        heads: Some(to_wire(heads)),
     }
     .encode_to_vec())
 }

@@ -12,15 +12,16 @@ use im_common::backoff::{Backoff, random_fraction};
 use im_common::code::Code;
 use im_common::frame::{FRAME_BYTES_MAX, encode};
 use im_common::id::UserId;
-use im_common::message::{Head, Identity, Receipt, Session, Submission};
-use im_common::transport::{Refusal, SyncRequest};
+use im_common::message::{Identity, Receipt, Session, Submission};
+use im_common::transport::{Heads, Refusal, SyncRequest};
 use im_common::wire::{self, ServerFrame};
 use prost::Message;
 
 use super::Context;
 
 /// How soon to ask again where the logs are, growing up to the longest.
-const LOOK_AGAIN: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
+pub(super) const LOOK_AGAIN: Backoff =
+    Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 
 /// What came back from a route.
 pub(super) enum Answer {
@@ -29,7 +30,7 @@ pub(super) enum Answer {
     /// To one sync: the page, encoded.
     Page(Bytes),
     /// Where the logs are, after deliveries were dropped.
-    Heads(Result<Vec<Head>, Code>),
+    Heads(Result<Heads, Code>),
 }
 
 /// Calls in flight. Costs no heap before the first; the connection bounds how many there are.
@@ -63,12 +64,13 @@ impl Calls {
         });
     }
 
-    /// Asks where the logs are, until a route answers.
-    pub(super) fn look(&mut self, context: &Arc<Context>, session: &Session) {
+    /// Asks where the logs are, after a pause, until a route answers.
+    pub(super) fn look(&mut self, context: &Arc<Context>, session: &Session, pause: Duration) {
         let context = Arc::clone(context);
         let session = session.clone();
         self.start(async move {
             let mut backoff = LOOK_AGAIN;
+            tokio::time::sleep(pause).await;
             loop {
                 let handled = context.acks.pending(session.user, &session.device);
                 let heads = context.uplink.heads(session.user, &session.device, handled);

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use im_common::code::Code;
 use im_common::frame::{PROTOCOL_VERSION, encode};
-use im_common::message::Head;
+use im_common::transport::Heads;
 use im_common::wire;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::calls::LOOK_AGAIN;
 use super::submits::{SUBMITS_IN_FLIGHT_MAX, Submits};
 use super::{Calls, Connection, Context, Leaving};
 use crate::closing::close;
@@ -25,14 +26,12 @@ const HEADS_PER_FRAME: usize = 3400;
 /// and wait in its queue, then at a route. Otherwise says why not, closes, and returns nothing.
 pub(super) async fn open<S>(greeted: Greeted<S>, context: Arc<Context>) -> Option<Connection<S>>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Send + Unpin,
 {
     let Greeted { stream, hello } = greeted;
     match attach(hello, &context).await {
         Ok((leaving, heads)) => {
-            let mut writing = VecDeque::from([welcome(&leaving)]);
-            writing.extend(heads_frames(heads));
-            Some(Connection {
+            let mut connection = Connection {
                 stream,
                 heartbeat: Heartbeat::new(context.ping_after, context.pong_within),
                 leaving,
@@ -40,9 +39,14 @@ where
                 syncs_waiting: VecDeque::new(),
                 syncs_in_flight: 0,
                 looking: false,
+                look_again: LOOK_AGAIN,
                 calls: Calls::default(),
-                writing,
-            })
+                writing: VecDeque::new(),
+            };
+            let welcome = welcome(&connection.leaving);
+            connection.writing.push_back(welcome);
+            connection.tell(heads);
+            Some(connection)
         }
         Err(code) => {
             tracing::debug!(code = code.name(), "attach refused");
@@ -52,7 +56,7 @@ where
     }
 }
 
-async fn attach(hello: Hello, context: &Arc<Context>) -> Result<(Leaving, Vec<Head>), Code> {
+async fn attach(hello: Hello, context: &Arc<Context>) -> Result<(Leaving, Heads), Code> {
     let Hello {
         identity,
         epoch,
@@ -103,12 +107,12 @@ fn client_pings_after_ms(server_pings_after: Duration) -> u32 {
 }
 
 /// Renders heads in frames that fit. Without heads it is one empty frame: the client waits for it,
-/// to know that there is nothing to look at.
-pub(super) fn heads_frames(heads: Vec<Head>) -> Vec<Bytes> {
+/// to know that there is nothing to look at. More is to follow as long as they are not whole.
+pub(super) fn heads_frames(Heads { heads, is_whole }: Heads) -> Vec<Bytes> {
     let heads: Vec<_> = heads.into_iter().map(wire::Head::from).collect();
     let count = heads.len().div_ceil(HEADS_PER_FRAME);
     let frame = |(index, heads): (usize, &[wire::Head])| {
-        let more = index + 1 < count;
+        let more = index + 1 < count || !is_whole;
         let heads = heads.to_vec();
         encode(&wire::ServerFrame::from(wire::Heads { heads, more }))
     };
@@ -124,7 +128,7 @@ mod tests {
     use super::*;
     use im_common::frame::FRAME_BYTES_MAX;
     use im_common::id::{ConversationId, LogEpoch, Sequence, UserId};
-    use im_common::message::Position;
+    use im_common::message::{Head, Position};
 
     #[test]
     fn even_the_largest_heads_fit_their_frame() {
@@ -137,9 +141,13 @@ mod tests {
             },
             handled: Sequence(u64::MAX),
         };
-        let frames = heads_frames(vec![head; HEADS_PER_FRAME + 1]);
+        let whole = |heads| Heads {
+            heads,
+            is_whole: true,
+        };
+        let frames = heads_frames(whole(vec![head; HEADS_PER_FRAME + 1]));
         assert_eq!(frames.len(), 2);
         assert!(frames[0].len() <= FRAME_BYTES_MAX);
-        assert_eq!(heads_frames(Vec::new()).len(), 1);
+        assert_eq!(heads_frames(whole(Vec::new())).len(), 1);
     }
 }

@@ -192,6 +192,29 @@ async fn frames_that_make_no_sense_end_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_is_told_of_its_logs_until_they_are_whole() {
+    let mut bench = Bench::new();
+    bench.uplink.lacks_logs.store(true, Ordering::Relaxed);
+    let mut client = bench.attach("alice", 1).await;
+    for _ in 0..3 {
+        assert!(matches!(bench.call().await, Call::Heads));
+        let ServerFrame::Heads(heads) = client.next().await else {
+            panic!("no heads");
+        };
+        assert!(heads.more);
+    }
+    bench.uplink.lacks_logs.store(false, Ordering::Relaxed);
+    assert!(matches!(bench.call().await, Call::Heads));
+    let ServerFrame::Heads(heads) = client.next().await else {
+        panic!("no heads");
+    };
+    assert!(!heads.more);
+    // Whole: nobody looks any more.
+    assert!(matches!(client.next().await, ServerFrame::Ping(_)));
+    assert!(bench.calls.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_client_is_pinged_then_closed() {
     let mut bench = Bench::new();
     let mut client = bench.attach("alice", 1).await;

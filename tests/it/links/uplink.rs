@@ -147,7 +147,9 @@ async fn attaching(links: &Links, uplink: &dyn Uplink, run: &str) {
             .heads(carol.user, &carol.device, positions)
             .await
             .expect("heads");
+        assert!(heads.is_whole);
         let head = heads
+            .heads
             .into_iter()
             .find(|head| head.newest.conversation == conversation)
             .expect("listed");
@@ -159,6 +161,7 @@ async fn attaching(links: &Links, uplink: &dyn Uplink, run: &str) {
         .expect("attached");
     assert!(
         heads
+            .heads
             .iter()
             .any(|head| head.newest == receipt.position && head.handled == Sequence(0))
     );

@@ -76,7 +76,10 @@ impl MessageHandler for Recorder {
             Event::StateChanged(state) => {
                 self.history.state_changed(self.ix, format!("{state:?}"));
             }
-            Event::Reset { conversation } => self.history.rewound(self.ix, Some(&conversation)),
+            Event::Reset { conversation } => self.history.rewound(self.ix, &conversation),
+            Event::Rewound { conversation, .. } => {
+                self.history.rewound(self.ix, &conversation);
+            }
             other => self.history.state_changed(self.ix, format!("{other:?}")),
         }
     }

@@ -306,7 +306,9 @@ impl Checker {
             record.lately.pop_front();
         }
         record.lately.push_back(key);
-        let goes_back = last.is_some_and(|last| last.0 == here.0 && last.1 >= here.1);
+        let was_rewound = self.logs[log].1.was_rewound;
+        let goes_back =
+            last.is_some_and(|last| last.1 >= here.1 && (last.0 == here.0 || !was_rewound));
         let place = format!("{}/{}", self.logs[log].0, here.1);
         let (reader_is, author) = (self.label(reader), self.label(slot.author));
         let number = slot.number;

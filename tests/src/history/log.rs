@@ -40,15 +40,26 @@ impl Log {
         None
     }
 
-    /// The messages in order, epoch by epoch, and whether anything is unknown in between.
-    pub(super) fn read(&self) -> impl Iterator<Item = Option<Slot>> {
-        let slots = self.epochs.iter().map(|epoch| epoch.slots.iter().copied());
-        slots.flatten()
-    }
-
-    /// Whether one order of numbers holds from the beginning to the end.
-    pub(super) const fn is_one_piece(&self) -> bool {
-        !self.was_rewound && self.epochs.len() < 2
+    /// The messages in order, from the first that is known; `None` where nothing is. A later epoch
+    /// goes on where the one before was cut, so that numbers are good across them: returns also
+    /// where two epochs contradict each other.
+    pub(super) fn read(&self) -> (Vec<Option<Slot>>, Vec<(Slot, Slot)>) {
+        let first = self.epochs.iter().map(|epoch| epoch.first).min();
+        let first = first.unwrap_or_default();
+        let mut slots = Vec::new();
+        let mut contradictions = Vec::new();
+        for epoch in &self.epochs {
+            let skip = usize::try_from(epoch.first - first).expect("a log fits memory");
+            slots.resize(slots.len().max(skip + epoch.slots.len()), None);
+            for (known, slot) in slots[skip..].iter_mut().zip(&epoch.slots) {
+                match (*known, *slot) {
+                    (Some(one), Some(other)) if one != other => contradictions.push((one, other)),
+                    (None, Some(slot)) => *known = Some(slot),
+                    _ => {}
+                }
+            }
+        }
+        (slots, contradictions)
     }
 
     fn epoch(&mut self, epoch: LogEpoch, at: u64) -> &mut EpochLog {

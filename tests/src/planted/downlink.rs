@@ -45,6 +45,10 @@ impl Downlink for PlantedDownlink {
         self.inner.kick(server, session, code).await
     }
 
+    async fn holds(&self, server: &ServerInfo, session: &Session) -> Result<bool, DownlinkError> {
+        self.inner.holds(server, session).await
+    }
+
     async fn online(
         &self,
         server: &ServerInfo,

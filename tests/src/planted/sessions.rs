@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use im_common::backend::Result;
-use im_common::backend::sessions::{Attached, Renewed, SessionStore};
+use im_common::backend::sessions::{Attached, Renewed, SessionStore, SlotPolicy};
 use im_common::id::UserId;
 use im_common::message::Session;
 
@@ -22,10 +22,10 @@ impl PlantedSessions {
 
 #[async_trait]
 impl SessionStore for PlantedSessions {
-    async fn attach(&self, session: &Session) -> Result<Attached> {
-        let attached = self.inner.attach(session).await?;
+    async fn attach(&self, session: &Session, policy: SlotPolicy) -> Result<Attached> {
+        let attached = self.inner.attach(session, policy).await?;
         Ok(if is_awake(SeamBug::SkipFence) {
-            Attached::Holds(None)
+            Attached::Holds(Vec::new())
         } else {
             attached
         })
@@ -40,8 +40,8 @@ impl SessionStore for PlantedSessions {
         self.inner.detach(session).await
     }
 
-    async fn renew(&self, sessions: &[Session]) -> Result<Vec<Renewed>> {
-        let mut renewed = self.inner.renew(sessions).await?;
+    async fn renew(&self, sessions: &[Session], policy: SlotPolicy) -> Result<Vec<Renewed>> {
+        let mut renewed = self.inner.renew(sessions, policy).await?;
         if is_awake(SeamBug::SkipFence) || is_awake(SeamBug::DetachAnybody) {
             renewed.fill(Renewed::Extended);
         }

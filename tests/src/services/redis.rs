@@ -14,7 +14,6 @@ const PORT_TRIES: usize = 5;
 /// All hash slots of a Redis Cluster.
 const SLOTS: usize = 16_384;
 
-
 /// One Redis node.
 pub struct Redis {
     // Dropped before the folder that it writes to.
@@ -163,6 +162,11 @@ impl Redis {
     pub async fn command(&self, command: &Cmd) -> Value {
         ask(self.port, command).await.expect("redis answers")
     }
+
+    /// As [`Redis::command`], for a command that this node may refuse.
+    pub async fn try_command(&self, command: &Cmd) -> Option<Value> {
+        ask(self.port, command).await.ok()
+    }
 }
 
 /// What a Redis had on its disk at some moment.
@@ -263,6 +267,9 @@ fn cluster_options() -> Vec<String> {
         "yes",
         "--cluster-node-timeout",
         "2000",
+        // What is left goes on when a master is down.
+        "--cluster-require-full-coverage",
+        "no",
         "--cluster-port",
         &bus_port,
     ])

@@ -107,7 +107,7 @@ impl MessageStore for EmbeddedMessages {
     }
 
     async fn resume(&self, positions: &[Position]) -> Result<Vec<Head>> {
-        let view = self.store.view();
+        let view = self.store.view()?;
         let resume = |position: &Position| {
             let newest = view.head(&position.conversation)?;
             Ok(lineage(&newest).resume(position))

@@ -103,7 +103,17 @@ impl Checker {
         let (conversation, slots) = &self.logs[log];
         let mut seen: HashMap<ActorIx, (u32, Bits)> = HashMap::new();
         let mut has_gap = false;
-        for slot in slots.read() {
+        let (places, contradictions) = slots.read();
+        if !slots.was_rewound {
+            for (one, other) in contradictions {
+                found.object(Kind::Reordered, || {
+                    let (who, whose) = (self.label(one.author), self.label(other.author));
+                    let (number, instead) = (one.number, other.number);
+                    format!("{conversation} has {number} of {who} where {instead} of {whose} was")
+                });
+            }
+        }
+        for slot in places {
             let Some(slot) = slot else {
                 has_gap = true;
                 continue;
@@ -119,7 +129,7 @@ impl Checker {
                     )
                 });
             }
-            if !slots.is_one_piece() {
+            if slots.was_rewound {
                 continue;
             }
             let (last, all) = seen.entry(slot.author).or_default();
@@ -140,7 +150,7 @@ impl Checker {
                 *last = slot.number;
             }
         }
-        if has_gap && slots.is_one_piece() && self.knows_all_of(log) {
+        if has_gap && !slots.was_rewound && self.knows_all_of(log) {
             found.object(Kind::Reordered, || format!("{conversation} has a gap"));
         }
     }
