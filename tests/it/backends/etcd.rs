@@ -247,3 +247,53 @@ impl DoomedNode {
         self.thread.join().unwrap();
     }
 }
+
+/// Longer than it takes to grant a lease and put what is wanted under it, far below the time after
+/// which a renewal would tell of the loss.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn nodes_that_lose_their_leases_are_back_at_once() {
+    let (etcd, tasks) = (Etcd::start().await, Tasks::new());
+    let nodes = [registry(&etcd, &tasks).await, registry(&etcd, &tasks).await];
+    let announced = [server(), server()];
+    let has_both = |list: &ServerList| announced.iter().all(|one| list.contains(one));
+    for (node, info) in nodes.iter().zip(&announced) {
+        node.announce(info.clone()).await.unwrap();
+    }
+    for node in &nodes {
+        until(&mut node.servers(), has_both).await;
+    }
+    etcd.revoke_all().await;
+    // A node that comes now finds only what was put back.
+    let newcomer = registry(&etcd, &tasks).await;
+    let back = async {
+        for node in [&newcomer, &nodes[0], &nodes[1]] {
+            until(&mut node.servers(), has_both).await;
+        }
+    };
+    timeout(AT_ONCE, back).await.expect("back at once");
+}
+
+#[tokio::test]
+async fn a_watch_from_before_a_compaction_begins_anew_with_the_whole_list() {
+    let (mut etcd, tasks) = (Etcd::start().await, Tasks::new());
+    let (one, other) = (registry(&etcd, &tasks).await, registry(&etcd, &tasks).await);
+    let mut list = other.servers();
+    let first = server();
+    one.announce(first.clone()).await.unwrap();
+    until(&mut list, |list| list.contains(&first)).await;
+    // Whoever watches from here misses what comes, and cannot catch up on it.
+    etcd.compact().await;
+    etcd.restart().await;
+    let second = server();
+    one.announce(second.clone()).await.unwrap();
+    etcd.compact().await;
+    until(&mut list, |list| {
+        list.contains(&first) && list.contains(&second)
+    })
+    .await;
+    let third = server();
+    one.announce(third.clone()).await.unwrap();
+    until(&mut list, |list| list.contains(&third)).await;
+}

@@ -31,6 +31,12 @@ const RENEW_EVERY: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(12);
 /// Pauses between rounds: a blink is over at once, a long outage costs about two tries a second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// After so many rounds that broke in a row, the next begins no sooner than after [`PAUSE_LATER`]:
+/// what breaks again and again must not keep etcd busy.
+const QUICK_ROUNDS: u32 = 3;
+const PAUSE_LATER: Duration = Duration::from_secs(1);
+/// A round that broke sooner counts as one more that broke: its watch was refused, perhaps.
+const STEADY_AFTER: Duration = Duration::from_secs(5);
 /// Longest time that removing the entries may delay the end of the process.
 const REVOKE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -97,18 +103,21 @@ impl Keeper {
     async fn rounds(&mut self) {
         let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
         loop {
-            let Err(error) = self.round(&mut backoff).await;
+            let begun = Instant::now();
+            let Err(error) = self.round(backoff.failures()).await;
+            if begun.elapsed() >= STEADY_AFTER {
+                backoff.reset();
+            }
             tracing::warn!(%error, failures = backoff.failures(), "registry lost, coming back");
-            tokio::time::sleep(backoff.next(random_fraction())).await;
+            tokio::time::sleep(pause(&mut backoff, random_fraction())).await;
         }
     }
 
-    async fn round(&mut self, backoff: &mut Backoff) -> Result<std::convert::Infallible> {
+    async fn round(&mut self, failures: u32) -> Result<std::convert::Infallible> {
         let mut round = self.begin().await?;
-        if backoff.failures() > 0 {
+        if failures > 0 {
             tracing::info!("registry found again");
         }
-        backoff.reset();
         let mut renewal = interval(RENEW_EVERY);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -178,6 +187,7 @@ impl Keeper {
         if changes.canceled() {
             return Err(ended("watch"));
         }
+        let mut is_evicted = false;
         for change in changes.events() {
             let Some(entry) = change.kv() else { continue };
             let Some(key) = self.store.key_of(entry.key()) else {
@@ -185,11 +195,19 @@ impl Keeper {
             };
             match change.event_type() {
                 EventType::Put => self.listing.put(key, entry.value().to_vec()),
-                EventType::Delete => self.listing.delete(&key),
+                EventType::Delete => {
+                    is_evicted |= matches!(self.wanted.borrow().get(&key), Some(Some(_)));
+                    self.listing.delete(&key);
+                }
             }
         }
         if !changes.events().is_empty() {
             self.publish();
+        }
+        // Nobody else deletes it: the lease is gone, and another one is needed now.
+        if is_evicted {
+            self.stored.clear();
+            return Err(ended("lease"));
         }
         Ok(())
     }
@@ -197,6 +215,15 @@ impl Keeper {
     fn publish(&self) {
         replace_changed(&self.servers, self.listing.nodes(SERVERS));
         replace_changed(&self.routes, self.listing.nodes(ROUTES));
+    }
+}
+
+fn pause(backoff: &mut Backoff, random: f64) -> Duration {
+    let pause = backoff.next(random);
+    if backoff.failures() > QUICK_ROUNDS {
+        pause.max(PAUSE_LATER)
+    } else {
+        pause
     }
 }
 
@@ -248,4 +275,21 @@ fn lost(error: Error) -> BackendError {
 
 fn ended(what: &str) -> BackendError {
     BackendError::Unavailable(format!("etcd ended the {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_the_third_broken_round_there_is_at_most_one_in_a_second() {
+        let mut backoff = Backoff::new(PAUSE.0, PAUSE.1);
+        for _ in 0..QUICK_ROUNDS {
+            assert!(pause(&mut backoff, 1.0) < PAUSE_LATER);
+        }
+        for random in [0.0, 0.5, 1.0] {
+            let pause = pause(&mut backoff, random);
+            assert!((PAUSE_LATER..=PAUSE.1).contains(&pause), "{pause:?}");
+        }
+    }
 }
