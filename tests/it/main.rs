@@ -7,6 +7,7 @@ mod command_line;
 mod documents;
 mod everywhere;
 mod killed;
+mod faults;
 mod links;
 mod nodes;
 mod one_master;

@@ -8,8 +8,9 @@ use std::process::Command;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use im_tests::deployment::Profile::Embedded;
-use im_tests::deployment::Standalone;
+use im_tests::deployment::{Daemon, Standalone};
 use im_tests::http::Http;
+use im_tests::ports;
 use serde_json::Value;
 
 use super::seconds;
@@ -53,7 +54,7 @@ pub(crate) fn table() -> Vec<Scenario> {
 
 async fn full(run: &mut Run) -> anyhow::Result<()> {
     run.expect_error("cannot commit");
-    run.expect_error("the writer of the store had panicked");
+    run.expect_error("StorageFull");
     run.fault("the disk is full");
     let filler = standalone(run).data.join("filler");
     fill(&filler)?;
@@ -142,41 +143,45 @@ fn end_of(file: &Path) -> anyhow::Result<u64> {
 
 async fn bit_flips(run: &mut Run) -> anyhow::Result<()> {
     let flips = if run.options.long { 1000 } else { 20 };
-    run.expect_error("");
     run.load.stop();
     anyhow::ensure!(run.history.settle(seconds(30)).await, "not settled");
     run.fault("bits of the store flip");
-    // Users must not see what is tried here: they would believe it.
-    let node = standalone(run);
-    for link in [&node.clients, &node.http] {
-        link.refuse();
-        link.cut();
-    }
-    let url = format!("http://{}", standalone(run).route);
-    let http = Http::log_in(&url, "user-0", "auditor").await;
+    standalone(run).daemon.kill().await;
+    let pristine = standalone(run).data.clone();
+    // Users must not see what is tried here, they would believe it: it runs elsewhere.
+    let data = pristine.with_file_name("damaged");
+    let mut damaged = Damaged::new(run, &data);
+    copy_folder(&pristine, &data)?;
+    damaged.daemon.start().await?;
+    let http = Http::log_in(&damaged.url, "user-0", "auditor").await;
     let stored = http.get(READ).await.1["messages"].clone();
     anyhow::ensure!(stored[0].is_object(), "nothing was stored");
-    standalone(run).daemon.kill().await;
-    let data = standalone(run).data.clone();
-    let pristine = data.with_file_name("pristine");
+    damaged.daemon.kill().await;
+    // With the auditor's login.
+    fs::remove_dir_all(&pristine)?;
     fs::rename(&data, &pristine)?;
     let mut seen = Seen::default();
     for _ in 0..flips {
         copy_folder(&pristine, &data)?;
         let what = flip(&data, &mut run.rng)?;
-        let outcome = look(run, &http, &stored).await?;
+        let outcome = damaged.look(&http, &stored).await?;
         if let Outcome::Wrong(how) = &outcome {
             run.check(false, format!("{what}: {how}"));
         }
         seen.count(&outcome);
-        standalone(run).daemon.kill().await;
+        damaged.daemon.kill().await;
         fs::remove_dir_all(&data)?;
     }
-    fs::rename(&pristine, &data)?;
     run.note(format!("{flips} flips: {seen:?}"));
     run.deployment.heal().await?;
     run.load_for(seconds(2)).await;
     Ok(())
+}
+
+/// A standalone over damaged data.
+struct Damaged {
+    daemon: Daemon,
+    url: String,
 }
 
 /// What came of damaged data.
@@ -206,22 +211,44 @@ impl Seen {
     }
 }
 
-async fn look(run: &mut Run, http: &Http, stored: &Value) -> anyhow::Result<Outcome> {
-    let daemon = &mut standalone(run).daemon;
-    let said = fs::metadata(&daemon.log)?.len();
-    daemon.launch()?;
-    if daemon.ready(seconds(10)).await.is_err() {
-        let says_why = fs::metadata(&daemon.log)?.len() > said;
-        let silent = || Outcome::Wrong("it did not start and did not say why".to_owned());
-        return Ok(if says_why { Outcome::Refused } else { silent() });
+impl Damaged {
+    fn new(run: &Run, data: &Path) -> Self {
+        let plan = &run.deployment.plan;
+        let route = format!("127.0.0.1:{}", ports::free());
+        let arguments = vec![
+            "--headless".to_owned(),
+            format!("--data-dir={}", data.display()),
+            format!("--route-listen={route}"),
+            format!("--server-listen=127.0.0.1:{}", ports::free()),
+        ];
+        let binary = plan.binaries.join("im-standalone");
+        Self {
+            daemon: Daemon::new(binary, "damaged".to_owned(), &plan.folder, arguments),
+            url: format!("http://{route}"),
+        }
     }
-    let (status, answer) = http.get(READ).await;
-    let served = &answer["messages"];
-    Ok(match status {
-        200 if served == stored => Outcome::Harmless,
-        200 => Outcome::Wrong(difference(stored, served)),
-        _ => Outcome::Refused,
-    })
+
+    async fn look(&mut self, http: &Http, stored: &Value) -> anyhow::Result<Outcome> {
+        let said = fs::metadata(&self.daemon.log)?.len();
+        self.daemon.launch()?;
+        if self.daemon.ready(seconds(10)).await.is_err() {
+            let says_why = fs::metadata(&self.daemon.log)?.len() > said;
+            let has_ended = self.daemon.pid().is_none();
+            let silent = format!("not started: ended {has_ended}, said why {says_why}");
+            return Ok(if says_why && has_ended {
+                Outcome::Refused
+            } else {
+                Outcome::Wrong(silent)
+            });
+        }
+        let (status, answer) = http.get(READ).await;
+        let served = &answer["messages"];
+        Ok(match status {
+            200 if served == stored => Outcome::Harmless,
+            200 => Outcome::Wrong(difference(stored, served)),
+            _ => Outcome::Refused,
+        })
+    }
 }
 
 fn difference(stored: &Value, served: &Value) -> String {

@@ -28,7 +28,7 @@ pub(crate) fn table() -> Vec<Scenario> {
         )
         .shaped(|plan| {
             plan.server_options
-                .push(format!("--connections-max={FULL}"))
+                .push(format!("--connections-max={FULL}"));
         }),
         Scenario::new(
             "F-32",
