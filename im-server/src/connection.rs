@@ -175,8 +175,15 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
 
     fn on_frame(&mut self, bytes: Bytes) -> Result<(), Ending> {
         let malformed = Ending::Close(Code::MALFORMED);
+        if bytes.is_empty() {
+            return Err(malformed);
+        }
         let frame = wire::ClientFrame::decode(bytes).map_err(|_| malformed)?;
-        match frame.frame.ok_or(malformed)? {
+        // A frame of a newer protocol: nothing that this version could answer.
+        let Some(frame) = frame.frame else {
+            return Ok(());
+        };
+        match frame {
             Frame::Submit(submit) => {
                 let refused = self.submits.offer(submit).map_err(|_| malformed)?;
                 self.writing

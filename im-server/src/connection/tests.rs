@@ -355,6 +355,21 @@ async fn hanging_up_in_mid_frame_detaches() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn frames_of_a_newer_protocol_are_passed_over() {
+    let mut bench = Bench::new();
+    let mut client = bench.attach("alice", 1).await;
+    // Frame 99, as a number and as a message.
+    for bytes in [&[3, 0x98, 0x06, 1][..], &[5, 0x9a, 0x06, 2, 8, 1]] {
+        client.write(Bytes::from_static(bytes)).await;
+    }
+    client.say(wire::Ping { nonce: 7 }).await;
+    let ServerFrame::Pong(pong) = client.next().await else {
+        panic!("no pong");
+    };
+    assert_eq!(pong.nonce, 7);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_newer_connection_of_a_device_displaces_the_older() {
     let mut bench = Bench::new();
     let mut first = bench.attach("alice", 1).await;
