@@ -103,6 +103,11 @@ impl Actor {
         actor
     }
 
+    /// The first device of an account that exists, not attached yet.
+    pub fn known(history: &History, urls: &[String], (user, name): (UserId, UserName)) -> Self {
+        Self::new(history, urls, (user, name), "one")
+    }
+
     /// Another device of the same user, not attached yet.
     pub fn on_device(&self, device: &str) -> Self {
         let who = (self.user, self.name.clone());
@@ -267,6 +272,12 @@ impl Actor {
     pub fn is_attached(&self) -> bool {
         let state = self.client.as_ref().map(Client::state);
         state.is_some_and(|state| state.borrow().is_attached())
+    }
+
+    /// Whether it will not be attached again by itself: closed, refused, or never begun.
+    pub fn has_ended(&self) -> bool {
+        let state = self.client.as_ref().map(Client::state);
+        state.is_none_or(|state| state.borrow().is_final())
     }
 
     /// The SDK's handle.
