@@ -1,6 +1,9 @@
 //! `TestCluster`: routes and servers in this process, on port 0, over any kind of shared state; or
 //! the standalone binary behind the same face.
 
+mod home;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -13,12 +16,16 @@ use im_common::name::UserName;
 use im_common::secret::ClusterSecret;
 use im_common::tasks::Tasks;
 use im_common::ticket::{Ticket, TicketKey};
+use im_common::transport::{Downlink, Uplink};
 use im_route::{Counters, HttpDownlink, Route, RouteConfig};
 use im_server::{Connections, HttpUplink, Server, ServerConfig};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use self::home::Home;
 use crate::PATIENCE;
+use crate::injected::Injected;
+use crate::planted::{spoil_backend, spoil_downlink};
 use crate::process::Process;
 use crate::services::{Etcd, Redis, RedisCluster};
 use crate::user::TestUser;
@@ -43,6 +50,9 @@ pub struct TestCluster {
     secret_text: String,
     secret: ClusterSecret,
     tasks: Tasks,
+    /// Nodes have threads of their own, and faults between them.
+    injected: Option<Injected>,
+    leftovers: Vec<String>,
 }
 
 /// A route in this process.
@@ -58,21 +68,28 @@ pub struct RouteNode {
 pub struct ServerNode {
     /// What it announced.
     pub info: ServerInfo,
+    /// Where it really listens for clients, whatever it announced.
+    pub client_address: SocketAddr,
+    /// Its table.
+    pub connections: Connections,
     running: Running,
 }
 
 struct Running {
+    home: Home,
     stop: CancellationToken,
     ended: JoinHandle<()>,
 }
 
 impl Running {
-    async fn stop(self) {
+    /// Stops it as an operator would, and returns how many of its tasks do not end.
+    async fn stop(self) -> usize {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, self.ended)
             .await
             .expect("a node stops in time")
             .expect("no panic");
+        self.home.leave().await
     }
 }
 
@@ -131,6 +148,7 @@ impl TestCluster {
         let ready = process.ready().await;
         let url = ready["route"].as_str().expect("a route address").to_owned();
         let running = Running {
+            home: Home::Here,
             stop: CancellationToken::new(),
             ended: tokio::task::spawn_blocking(|| ()),
         };
@@ -148,6 +166,22 @@ impl TestCluster {
             secret_text: String::new(),
             secret: ClusterSecret::fresh(),
             tasks: Tasks::new(),
+            injected: None,
+            leftovers: Vec::new(),
+        }
+    }
+
+    /// No node yet, over an embedded backend. Each node gets threads of its own, so that it can
+    /// [crash](TestCluster::crash_server), and what goes wrong between them is decided by the gates.
+    pub async fn with_faults(injected: &Injected) -> Self {
+        let tasks = Tasks::new();
+        let backend = Backend::connect(&Mode::Embedded(None), &tasks)
+            .await
+            .expect("embedded backend");
+        let cluster = Self::start(Shared::Embedded(Box::new(backend)), 0, 0, tasks).await;
+        Self {
+            injected: Some(injected.clone()),
+            ..cluster
         }
     }
 
@@ -161,6 +195,8 @@ impl TestCluster {
             secret_text,
             secret,
             tasks,
+            injected: None,
+            leftovers: Vec::new(),
         };
         for _ in 0..routes {
             cluster.add_route(RouteConfig::for_tests()).await;
@@ -173,15 +209,28 @@ impl TestCluster {
 
     /// Starts one more route.
     pub async fn add_route(&mut self, config: RouteConfig) {
-        let downlink = Arc::new(HttpDownlink::new(&self.secret.node_credential()));
+        let downlink: Arc<dyn Downlink> =
+            Arc::new(HttpDownlink::new(&self.secret.node_credential()));
+        let backend = self.backend().await;
+        let (backend, downlink) = match &self.injected {
+            Some(injected) => (
+                injected.around_backend(&spoil_backend(backend)),
+                injected.around_downlink(spoil_downlink(downlink)),
+            ),
+            None => (backend, downlink),
+        };
         let parts = im_route::Parts {
-            backend: self.backend().await,
+            backend,
             downlink,
             secret: self.secret.clone(),
         };
-        let route = Route::bind(config, parts).await.expect("a route binds");
+        let home = self.home();
+        let bound = home.run(Route::bind(config, parts)).await;
+        let route = bound.expect("a route binds");
         let (url, counters) = (format!("http://{}", route.address()), route.counters());
-        let running = self.run(move |stop| async move { route.run(stop.cancelled_owned()).await });
+        let running = self.run(home, move |stop| async move {
+            route.run(stop.cancelled_owned()).await
+        });
         self.routes.push(RouteNode {
             url,
             counters,
@@ -192,24 +241,33 @@ impl TestCluster {
     /// Starts one more server and waits until every route can place clients there.
     pub async fn add_server(&mut self, config: ServerConfig) -> ServerInfo {
         let registry = self.backend().await.registry;
-        let credential = self.secret.node_credential();
-        let uplink = Arc::new(HttpUplink::new(
+        let uplink: Arc<dyn Uplink> = Arc::new(HttpUplink::new(
             registry.routes(),
-            credential,
+            self.secret.node_credential(),
             self.tasks.clone(),
         ));
+        let uplink = match &self.injected {
+            Some(injected) => injected.around_uplink(uplink),
+            None => uplink,
+        };
         let connections = Connections::new(config.connections_max);
         let parts = im_server::Parts {
             registry,
             uplink,
-            connections,
+            connections: connections.clone(),
             secret: self.secret.clone(),
         };
-        let server = Server::bind(config, parts).await.expect("a server binds");
-        let info = server.info();
-        let running = self.run(move |stop| async move { server.run(stop.cancelled_owned()).await });
+        let home = self.home();
+        let bound = home.run(Server::bind(config, parts)).await;
+        let server = bound.expect("a server binds");
+        let (info, client_address) = (server.info(), server.client_address());
+        let running = self.run(home, move |stop| async move {
+            server.run(stop.cancelled_owned()).await
+        });
         self.servers.push(ServerNode {
             info: info.clone(),
+            client_address,
+            connections,
             running,
         });
         self.placeable(self.servers.len()).await;
@@ -231,17 +289,26 @@ impl TestCluster {
         process
     }
 
-    fn run<F, R>(&self, node: F) -> Running
+    fn home(&self) -> Home {
+        match self.injected {
+            Some(_) => Home::apart(),
+            None => Home::Here,
+        }
+    }
+
+    fn run<F, R>(&self, home: Home, node: F) -> Running
     where
         F: FnOnce(CancellationToken) -> R,
         R: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
         let stop = CancellationToken::new();
         let node = node(stop.clone());
-        let ended = self.tasks.spawn("node", async move {
-            node.await.expect("a node ends without error");
+        let ended = home.enter(|| {
+            self.tasks.spawn("node", async move {
+                node.await.expect("a node ends without error");
+            })
         });
-        Running { stop, ended }
+        Running { home, stop, ended }
     }
 
     /// A node's own way to the shared state.
@@ -337,12 +404,65 @@ impl TestCluster {
 
     /// Stops a server as an operator would: its clients move.
     pub async fn drain_server(&mut self, index: usize) {
-        self.servers.remove(index).running.stop().await;
+        let left = self.servers.remove(index).running.stop().await;
+        self.note_leftovers("server", left);
     }
 
     /// Stops a route gracefully.
     pub async fn stop_route(&mut self, index: usize) {
-        self.routes.remove(index).running.stop().await;
+        let left = self.routes.remove(index).running.stop().await;
+        self.note_leftovers("route", left);
+    }
+
+    /// Ends a server without a word, with all its sockets and whatever it was doing. Its entry in
+    /// the registry stays until [`TestCluster::end_lease`].
+    ///
+    /// # Panics
+    /// Unless nodes have threads of their own.
+    pub fn crash_server(&mut self, index: usize) -> ServerInfo {
+        let server = self.servers.remove(index);
+        server.running.home.crash();
+        server.info
+    }
+
+    /// Ends a route without a word; as [`TestCluster::crash_server`], but its entry ends too: what
+    /// an etcd lease does is tested where there is an etcd.
+    pub async fn crash_route(&mut self, index: usize) {
+        let route = self.routes.remove(index);
+        route.running.home.crash();
+        let registry = self.backend().await.registry;
+        let routes = Arc::clone(&registry.routes().borrow());
+        for info in routes.iter() {
+            if route.url.ends_with(&info.http_address) {
+                let gone = registry.withdraw_route(&info.id).await;
+                gone.expect("an embedded registry answers");
+            }
+        }
+    }
+
+    /// What a registry with leases does by itself some time after a crash.
+    pub async fn end_lease(&self, server: &ServerInfo) {
+        let registry = self.backend().await.registry;
+        let gone = registry.withdraw(&server.id).await;
+        gone.expect("an embedded registry answers");
+    }
+
+    /// Stops all nodes, and says what they leave behind.
+    pub async fn stop(mut self) -> Vec<String> {
+        while !self.servers.is_empty() {
+            self.drain_server(0).await;
+        }
+        while !self.routes.is_empty() {
+            self.stop_route(0).await;
+        }
+        self.leftovers
+    }
+
+    fn note_leftovers(&mut self, node: &str, tasks: usize) {
+        if tasks > 0 {
+            let what = format!("a {node} has stopped and {tasks} of its tasks have not");
+            self.leftovers.push(what);
+        }
     }
 
     /// A genuine ticket that ended this long ago.

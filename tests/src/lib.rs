@@ -2,12 +2,16 @@
 
 pub mod cluster;
 pub mod deployment;
+pub mod dice;
 pub mod history;
 pub mod http;
+pub mod injected;
 pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod raw;
+pub mod relay;
 pub mod services;
 pub mod terminal;
 pub mod user;
