@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use im_common::backend::registry::ServerInfo;
 use im_common::code::Code;
 use im_common::id::{DeviceId, UserId};
-use im_common::message::{Head, Identity, Page, Position, Receipt, Session, Submission};
+use im_common::message::{Identity, Page, Position, Receipt, Session, Submission};
 use im_common::transport::{
-    DeviceAck, Downlink, DownlinkError, OnlineQuery, OnlineUser, Push, Refusal, Renewal,
+    DeviceAck, Downlink, DownlinkError, Heads, OnlineQuery, OnlineUser, Push, Refusal, Renewal,
     ServerHealth, SyncRequest, Uplink,
 };
 use tokio::time::sleep;
@@ -85,6 +85,11 @@ impl Downlink for FaultyDownlink {
         self.kicks.guard(call, unreachable).await
     }
 
+    async fn holds(&self, server: &ServerInfo, session: &Session) -> Result<bool, DownlinkError> {
+        let call = || self.inner.holds(server, session);
+        self.probes.guard(call, unreachable).await
+    }
+
     async fn online(
         &self,
         server: &ServerInfo,
@@ -130,11 +135,7 @@ impl Uplink for FaultyUplink {
         }
     }
 
-    async fn attach(
-        &self,
-        session: &Session,
-        positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    async fn attach(&self, session: &Session, positions: Vec<Position>) -> Result<Heads, Refusal> {
         let call = || self.inner.attach(session, positions.clone());
         self.calls.guard(call, unavailable).await
     }
@@ -154,7 +155,7 @@ impl Uplink for FaultyUplink {
         user: UserId,
         device: &DeviceId,
         positions: Vec<Position>,
-    ) -> Result<Vec<Head>, Refusal> {
+    ) -> Result<Heads, Refusal> {
         let call = || self.inner.heads(user, device, positions.clone());
         self.calls.guard(call, unavailable).await
     }

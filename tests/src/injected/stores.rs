@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use im_common::backend::directory::{Account, Directory, Login, Registered};
 use im_common::backend::messages::{AppendError, Appended, MessageStore, Range};
-use im_common::backend::sessions::{Attached, Renewed, SessionStore};
+use im_common::backend::sessions::{Attached, Renewed, SessionStore, SlotPolicy};
 use im_common::backend::{BackendError, Result};
 use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
-use im_common::message::{Draft, Page, Position, Session, StoredMessage};
+use im_common::message::{Draft, Head, Page, Position, Session, StoredMessage};
 use im_common::name::UserName;
 use im_common::secret::Secret;
 use tokio::time::sleep;
@@ -65,6 +65,11 @@ impl MessageStore for FaultyMessages {
             .await
     }
 
+    async fn resume(&self, positions: &[Position]) -> Result<Vec<Head>> {
+        let call = || self.inner.resume(positions);
+        self.gate.guard(call, lost).await
+    }
+
     async fn enlist(&self, conversation: &ConversationId, users: &[UserId]) -> Result<()> {
         let call = || self.inner.enlist(conversation, users);
         self.gate.guard(call, lost).await
@@ -108,16 +113,18 @@ pub(super) struct FaultySessions {
 
 #[async_trait]
 impl SessionStore for FaultySessions {
-    async fn attach(&self, session: &Session) -> Result<Attached> {
-        self.gate.guard(|| self.inner.attach(session), lost).await
+    async fn attach(&self, session: &Session, policy: SlotPolicy) -> Result<Attached> {
+        let call = || self.inner.attach(session, policy);
+        self.gate.guard(call, lost).await
     }
 
     async fn detach(&self, session: &Session) -> Result<()> {
         self.gate.guard(|| self.inner.detach(session), lost).await
     }
 
-    async fn renew(&self, sessions: &[Session]) -> Result<Vec<Renewed>> {
-        self.gate.guard(|| self.inner.renew(sessions), lost).await
+    async fn renew(&self, sessions: &[Session], policy: SlotPolicy) -> Result<Vec<Renewed>> {
+        let call = || self.inner.renew(sessions, policy);
+        self.gate.guard(call, lost).await
     }
 
     async fn locate(&self, users: &[UserId]) -> Result<Vec<Session>> {

@@ -1,6 +1,6 @@
 //! One etcd.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::program::Program;
@@ -93,33 +93,23 @@ impl Etcd {
 
     /// Forgets the past of all keys, so that nobody can watch from there.
     pub async fn compact(&self) {
-        let now = self.ask("kv/range", json!({"key": "AA=="})).await;
+        let now = self.ask("kv/range", &json!({"key": "AA=="})).await;
         let revision = now["header"]["revision"].clone();
         self.ask(
             "kv/compaction",
-            json!({"revision": revision, "physical": true}),
+            &json!({"revision": revision, "physical": true}),
         )
         .await;
     }
 
     /// Ends all leases, and the keys under them.
     pub async fn revoke_all(&self) {
-        let all = self.ask("lease/leases", json!({})).await;
+        let all = self.ask("lease/leases", &json!({})).await;
         let leases = all["leases"].as_array().expect("there are leases");
         for lease in leases {
-            let answer = self.ask("lease/revoke", json!({"ID": lease["ID"]})).await;
+            let answer = self.ask("lease/revoke", &json!({"ID": lease["ID"]})).await;
             assert!(answer["header"].is_object(), "{answer}");
         }
-    }
-
-    async fn ask(&self, path: &str, body: Value) -> Value {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a plain HTTP client needs nothing");
-        let request = client.post(format!("{}/v3/{path}", self.url())).json(&body);
-        let answer = request.send().await.expect("etcd answers");
-        answer.json().await.expect("JSON")
     }
 
     /// As [`Etcd::restart`], but everything that was stored is lost.

@@ -1,0 +1,89 @@
+//! Scenarios in which something goes wrong, each in a cluster of its own in this process, and what
+//! must hold after every one of them. tests/README.md tells how to run, repeat and add one.
+
+mod aftermath;
+mod options;
+mod panics;
+mod resources;
+mod runner;
+mod scenario;
+mod scenarios;
+mod world;
+
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::ExitCode;
+
+use options::Options;
+use scenario::Scenario;
+
+/// An allocator that keeps what it is given back hides leaks, or looks like one: glibc keeps some
+/// 20 MiB of each password for each of its arenas. Others do not know these variables.
+const ALLOCATOR: [(&str, &str); 2] = [
+    ("MALLOC_MMAP_THRESHOLD_", "1048576"),
+    ("MALLOC_ARENA_MAX", "2"),
+];
+
+fn main() -> ExitCode {
+    begin_anew_with_allocator();
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(reason) => {
+            writeln!(std::io::stderr(), "{reason}").ok();
+            return ExitCode::from(2);
+        }
+    };
+    let chosen: Vec<&'static Scenario> = scenarios::all()
+        .filter(|scenario| options.wants(scenario.name))
+        .collect();
+    if options.list {
+        list(&chosen, options.terse);
+        return ExitCode::SUCCESS;
+    }
+    if chosen.is_empty() && options.only.is_some() {
+        writeln!(
+            std::io::stderr(),
+            "no scenario is named so; --list names them"
+        )
+        .ok();
+        return ExitCode::from(2);
+    }
+    if runner::run(&chosen, &options) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// The allocator reads its variables when a process begins, so this one begins once more.
+fn begin_anew_with_allocator() {
+    if ALLOCATOR
+        .iter()
+        .all(|(name, _)| std::env::var_os(name).is_some())
+    {
+        return;
+    }
+    let Ok(myself) = std::env::current_exe() else {
+        return;
+    };
+    // Returns only when it fails, and then the bounds of memory may be too narrow.
+    let failed = std::process::Command::new(myself)
+        .args(std::env::args_os().skip(1))
+        .envs(ALLOCATOR)
+        .exec();
+    writeln!(std::io::stderr(), "cannot set up the allocator: {failed}").ok();
+}
+
+fn list(chosen: &[&Scenario], terse: bool) {
+    let mut out = std::io::stdout().lock();
+    for scenario in chosen {
+        if terse {
+            writeln!(out, "{}: test", scenario.name).ok();
+        } else {
+            writeln!(out, "{:<44} {}", scenario.name, scenario.about).ok();
+        }
+    }
+    if !terse {
+        writeln!(out, "{} scenarios", chosen.len()).ok();
+    }
+}
