@@ -4,6 +4,7 @@
 mod aftermath;
 mod options;
 mod panics;
+mod plants;
 mod resources;
 mod runner;
 mod scenario;
@@ -47,6 +48,9 @@ fn main() -> ExitCode {
         )
         .ok();
         return ExitCode::from(2);
+    }
+    if let Some(bug) = options.plant {
+        im_tests::planted::plant(bug);
     }
     if runner::run(&chosen, &options) {
         ExitCode::SUCCESS

@@ -1,5 +1,9 @@
 //! The command line: ours, and what cargo and test runners add.
 
+use im_tests::planted::Plant;
+
+use crate::plants;
+
 /// The same for every run that names none, so that a change of the code is what changes a result.
 const SEED: u64 = 1;
 /// Most of a scenario is waiting: more than one for each core keeps two cores busy.
@@ -16,7 +20,7 @@ const TAKES_VALUE: [&str; 6] = [
 ];
 
 /// What to run and how.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) list: bool,
     /// The list is for a machine.
@@ -29,6 +33,8 @@ pub(crate) struct Options {
     skips: Vec<String>,
     pub(crate) repeat: usize,
     pub(crate) jobs: usize,
+    /// A bug to wake before anything begins.
+    pub(crate) plant: Option<&'static Plant>,
     /// No scenario is marked as ignored, so none is wanted.
     only_ignored: bool,
 }
@@ -44,6 +50,7 @@ impl Default for Options {
             skips: Vec::new(),
             repeat: 1,
             jobs: JOBS,
+            plant: None,
             only_ignored: false,
         }
     }
@@ -68,6 +75,7 @@ impl Options {
                 "--jobs" | "--test-threads" => {
                     options.jobs = number(&flag, value())?.max(1) as usize;
                 }
+                "--plant" => options.plant = Some(planted(value())?),
                 "--skip" => options.skips.extend(value()),
                 "--ignored" => options.only_ignored = true,
                 "--format" => options.terse = value().as_deref() == Some("terse"),
@@ -87,6 +95,19 @@ impl Options {
             && (self.filters.is_empty() || self.filters.iter().any(contains))
             && !self.skips.iter().any(contains)
     }
+}
+
+fn planted(name: Option<String>) -> Result<&'static Plant, String> {
+    let found = plants::ALL
+        .iter()
+        .find(|plant| Some(plant.name) == name.as_deref());
+    found.ok_or_else(|| {
+        let all = plants::ALL.iter();
+        let rows =
+            all.map(|plant| format!("{:<24} {:<44} {}", plant.name, plant.what, plant.caught_by));
+        let rows: Vec<String> = rows.collect();
+        format!("--plant needs one of\n{}", rows.join("\n"))
+    })
 }
 
 fn number(flag: &str, value: Option<String>) -> Result<u64, String> {

@@ -70,6 +70,11 @@ pub(crate) const ALL: &[Scenario] = &[
     ),
     scenario!(
         PAIR,
+        the_last_word_is_not_lost,
+        "a push fails and nobody says anything more"
+    ),
+    scenario!(
+        PAIR,
         pushes_lose_answers,
         "every push arrives and is repeated"
     ),
@@ -107,6 +112,19 @@ pub(crate) const ALL: &[Scenario] = &[
         "each gate in each mood, for a moment each"
     ),
 ];
+
+/// Nothing that comes later shows the reader that something is missing.
+async fn the_last_word_is_not_lost(world: &mut World) {
+    let [alice, bob] = world.join(["alice", "bob"]).await;
+    world.fault("no push arrives");
+    world.injected.pushes.set(Mood::Fails);
+    world[alice].send(world.to(bob));
+    world[alice].send(Recipient::Lobby);
+    world.accepted(2).await;
+    tokio::time::sleep(TROUBLE).await;
+    world.injected.heal();
+    world.settle().await;
+}
 
 /// Everybody talks before, during and after.
 async fn trouble(
