@@ -215,12 +215,14 @@ impl Deployment {
         let mut alarms = Vec::new();
         for daemon in self.daemons_mut() {
             let said = saying::alarms_in(&daemon.log);
+            let ends = daemon.crashes().iter();
+            let ends: Vec<String> = ends.map(|how| format!("ended by itself: {how}")).collect();
+            let unexpected = said
+                .into_iter()
+                .chain(ends)
+                .filter(|line| !is_expected(line));
             let name = &daemon.name;
-            let unexpected = said.into_iter().filter(|line| !is_expected(line));
             alarms.extend(unexpected.map(|line| format!("{name}: {line}")));
-            if let Some(status) = daemon.ended_unasked() {
-                alarms.push(format!("{}: ended by itself: {status}", daemon.name));
-            }
         }
         alarms
     }

@@ -38,10 +38,11 @@ async fn wrong(run: &mut Run) -> anyhow::Result<()> {
             set_clock(&mut run.deployment.routes[0].daemon, &library, route).await?;
         }
         let is_whole = run.all_attached(seconds(15)).await;
-        run.check(
-            is_whole,
-            format!("not everybody is attached at {server}, {route}"),
-        );
+        if !is_whole {
+            let away = run.load.actors().iter().find(|actor| !actor.is_attached());
+            let state = away.map(|actor| actor.state().borrow().clone());
+            run.check(false, format!("at {server}, {route} somebody is {state:?}"));
+        }
         run.load_for(Duration::from_secs(4)).await;
     }
     Ok(())

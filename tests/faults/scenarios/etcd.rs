@@ -145,6 +145,7 @@ async fn cold(run: &mut Run) -> anyhow::Result<()> {
     }
     // What a node says when it ends in this.
     run.expect_error("cannot reach");
+    run.expect_error("ended by itself: exit status: 1");
     run.fault("a route starts without Redis");
     run.deployment.routes[0].daemon.kill().await;
     redis_kill(run);

@@ -27,8 +27,10 @@ pub struct Daemon {
     binary: PathBuf,
     arguments: Vec<String>,
     child: Option<Child>,
-    /// How it ended, when nobody had asked it to.
+    /// How its present life ended, when nobody had asked it to.
     ended: Option<ExitStatus>,
+    /// How all lives ended that nobody had asked to.
+    crashes: Vec<ExitStatus>,
 }
 
 impl Daemon {
@@ -42,6 +44,7 @@ impl Daemon {
             arguments,
             child: None,
             ended: None,
+            crashes: Vec::new(),
         }
     }
 
@@ -95,6 +98,8 @@ impl Daemon {
 
     /// Kills it as a power cut would.
     pub async fn kill(&mut self) {
+        // One that has ended already is not killed: that would hide it.
+        self.ended_unasked();
         if let Some(mut child) = self.child.take() {
             // Fails only for one that has ended.
             let _ended = child.kill().await;
@@ -151,9 +156,16 @@ impl Daemon {
             && let Ok(Some(status)) = child.try_wait()
         {
             self.ended = Some(status);
+            self.crashes.push(status);
             self.child = None;
         }
         self.ended
+    }
+
+    /// How each of its lives ended that nobody had asked to end.
+    pub fn crashes(&mut self) -> &[ExitStatus] {
+        self.ended_unasked();
+        &self.crashes
     }
 
     fn ready_line(&self) -> PathBuf {
