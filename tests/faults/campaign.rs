@@ -25,6 +25,11 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 const SETTLE_WITHIN: Duration = Duration::from_secs(120);
 /// Without an accepted message for so long, the campaign is stuck: longer than any fault lasts.
 const STUCK_AFTER: Duration = Duration::from_secs(90);
+/// Deliveries that may be outstanding before everybody waits: the campaign is about faults, and a
+/// flood would have all readers live on pages from the logs.
+const OWED_MAX: u64 = 10_000;
+/// How often somebody who waits looks.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Nodes of a cluster.
 const SERVERS: usize = 3;
 const ROUTES: usize = 2;
@@ -47,7 +52,7 @@ pub(crate) async fn run(options: &CampaignOptions) -> anyhow::Result<bool> {
     let load = Load::gather(&history, &deployment.urls(), options.users).await;
     let mut injector = Injector::new(deployment, history.clone(), Rng::new(options.seed));
     let began = Instant::now();
-    let sending = Sending::start(&load, options);
+    let sending = Sending::start(&load, &history, options);
     let mut broken = Vec::new();
     if let Err(error) = drive(options, &history, &mut injector).await {
         broken.push(format!("{error:#}"));
@@ -157,12 +162,18 @@ struct Sending {
 }
 
 impl Sending {
-    fn start(load: &Load, options: &CampaignOptions) -> Self {
+    fn start(load: &Load, history: &History, options: &CampaignOptions) -> Self {
         let tasks = Tasks::new();
         for author in 0..load.actors().len() {
             let rng = Rng::new(options.seed ^ ((author as u64 + 1) << 32));
             let stop = tasks.token();
-            let sending = send_on(load.shared(), author, rng, (options.window, options.lobby));
+            let author = Author {
+                actors: load.shared(),
+                author,
+                history: history.clone(),
+                rng,
+            };
+            let sending = author.send_on(options.window, options.lobby);
             tasks.spawn("author", async move {
                 stop.run_until_cancelled(sending).await;
             });
@@ -176,11 +187,24 @@ impl Sending {
     }
 }
 
-async fn send_on(actors: Arc<[Actor]>, author: usize, mut rng: Rng, (window, lobby): (usize, u64)) {
-    let window = Arc::new(Semaphore::new(window));
-    loop {
-        let to = recipient(&actors, author, &mut rng, lobby);
-        actors[author].send_within(&window, to).await;
+/// One user of the campaign.
+struct Author {
+    actors: Arc<[Actor]>,
+    author: usize,
+    history: History,
+    rng: Rng,
+}
+
+impl Author {
+    async fn send_on(mut self, window: usize, lobby: u64) {
+        let window = Arc::new(Semaphore::new(window));
+        loop {
+            while self.history.owed() > OWED_MAX {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            let to = recipient(&self.actors, self.author, &mut self.rng, lobby);
+            self.actors[self.author].send_within(&window, to).await;
+        }
     }
 }
 

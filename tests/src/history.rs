@@ -97,6 +97,11 @@ impl History {
         self.shared.state.lock().checker.pending()
     }
 
+    /// About how many deliveries of accepted messages are still to come.
+    pub fn owed(&self) -> u64 {
+        self.shared.state.lock().checker.owed()
+    }
+
     /// What is known to be wrong already. More may come out in the end.
     pub fn violations(&self) -> Vec<Violation> {
         self.shared.state.lock().checker.violations().to_vec()

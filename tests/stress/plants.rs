@@ -22,7 +22,6 @@ pub(crate) const ALL: &[Plant] = &[
     plant!("forget-dedupe", Seam SeamBug::ForgetDedupe, "repeated ids are stored again", "submits_lose_answers"),
     plant!("repeat-number", Seam SeamBug::RepeatNumber, "two messages with one number", "commits_queue_up"),
     plant!("accept-before-commit", Seam SeamBug::AcceptBeforeCommit, "accepted and not stored", "commits_queue_up"),
-    plant!("lose-epoch", Seam SeamBug::LoseEpoch, "the log claims to be new", "backlog_of_five_thousand"),
     plant!("forget-conflict", Seam SeamBug::ForgetConflict, "another text under a used id", "same_id_with_another_text"),
     plant!("swap-drafts", Seam SeamBug::SwapDrafts, "two messages change places", "nothing_goes_wrong"),
     plant!("skip-in-page", Seam SeamBug::SkipInPage, "a page leaves one out", "backlog_that_grows"),

@@ -83,6 +83,8 @@ pub struct Checker {
     accepted: u64,
     refused: u64,
     handled: u64,
+    /// Readers of accepted messages, as many as there were.
+    due: u64,
     found: Findings,
     /// Time to accept in microseconds, by fault.
     latencies: Vec<Vec<(ActorIx, u32)>>,
@@ -230,6 +232,7 @@ impl Checker {
             }
             (_, Outcome::Accepted) => {
                 self.accepted += 1;
+                self.due += self.readers_of(author, number);
                 let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
                 self.phase().push((author, micros));
             }
@@ -267,6 +270,11 @@ impl Checker {
     /// Messages that handlers saw so far.
     pub const fn handled_count(&self) -> u64 {
         self.handled
+    }
+
+    /// About how many deliveries are still to come.
+    pub const fn owed(&self) -> u64 {
+        self.due.saturating_sub(self.handled)
     }
 
     /// What is wrong already.

@@ -92,6 +92,15 @@ impl Checker {
         readers.take(if accepted.is_some() { usize::MAX } else { 0 })
     }
 
+    /// How many readers must get a message.
+    pub(super) fn readers_of(&self, author: ActorIx, number: u32) -> u64 {
+        let sent = &self.actor(author).sent[number as usize];
+        let readers = self
+            .everybody()
+            .filter(|reader| *reader != author && self.must_get(self.actor(*reader), sent));
+        readers.count() as u64
+    }
+
     fn must_get(&self, reader: &Record, sent: &Sent) -> bool {
         let from_then_on = reader.since.is_some_and(|since| since <= sent.at);
         let Some(log) = sent.log else { return false };
