@@ -55,13 +55,35 @@ impl Token {
     }
 }
 
+/// Until when a ticket will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// By the clock of this machine.
+    At(SystemTime),
+    /// The clocks of this machine and of the route disagree: the servers will say.
+    WhenRefused,
+    /// It will not do any more.
+    Over,
+}
+
+impl Ends {
+    /// A ticket that is new and over at once only says that a clock is wrong. To ask for another
+    /// one then would never end.
+    fn of_new(expires_at_ms: u64, now: SystemTime) -> Self {
+        match UNIX_EPOCH.checked_add(Duration::from_millis(expires_at_ms)) {
+            Some(end) if now + TICKET_MARGIN < end => Self::At(end),
+            _ => Self::WhenRefused,
+        }
+    }
+}
+
 /// A device that is logged in.
 pub(crate) struct Login {
     credentials: Credentials,
     route: RouteApi,
     token: Token,
     ticket: Bytes,
-    ends_at: SystemTime,
+    ends: Ends,
     /// Where to connect, the best first.
     servers: VecDeque<String>,
     /// Never set back, so that the newest connection always wins.
@@ -81,7 +103,7 @@ impl Login {
             route,
             token: Token::default(),
             ticket: Bytes::new(),
-            ends_at: UNIX_EPOCH,
+            ends: Ends::Over,
             servers: VecDeque::new(),
             attempt: 0,
         };
@@ -95,12 +117,16 @@ impl Login {
 
     /// Whether the ticket will do for another connection.
     pub(crate) fn is_fresh(&self) -> bool {
-        SystemTime::now() + TICKET_MARGIN < self.ends_at
+        match self.ends {
+            Ends::At(end) => SystemTime::now() + TICKET_MARGIN < end,
+            Ends::WhenRefused => true,
+            Ends::Over => false,
+        }
     }
 
     /// The servers refuse the ticket.
     pub(crate) const fn spoil(&mut self) {
-        self.ends_at = UNIX_EPOCH;
+        self.ends = Ends::Over;
     }
 
     /// Gets a fresh ticket and fresh servers; logs in again when the token is not known any more.
@@ -160,9 +186,7 @@ impl Login {
             .decode(&answer.ticket)
             .map_err(|error| protocol("the route's ticket is not base64").because(error))?;
         self.ticket = ticket.into();
-        self.ends_at = UNIX_EPOCH
-            .checked_add(Duration::from_millis(answer.ticket_expires_at_ms))
-            .unwrap_or(UNIX_EPOCH);
+        self.ends = Ends::of_new(answer.ticket_expires_at_ms, SystemTime::now());
         self.servers = answer.servers.into();
         Ok(())
     }

@@ -139,6 +139,18 @@ async fn a_refused_ticket_is_replaced_by_token_or_password() {
 }
 
 #[tokio::test]
+async fn a_ticket_that_seems_over_at_once_is_used_until_it_is_refused() {
+    let server = Server::start("s1").await;
+    let route = Route::start(&[&server]).await;
+    route.set_behind(Duration::from_secs(3600));
+    let (_client, mut peer) = attached(builder(&route), &server).await;
+    peer.say(wire::Close::new(Code::TICKET_EXPIRED, 0)).await;
+    let (_peer, hello) = server.attach().await;
+    assert_eq!(hello.ticket, "ticket 2");
+    assert_eq!(route.calls(), ["/v1/login", "/v1/ticket"]);
+}
+
+#[tokio::test]
 async fn the_old_ticket_is_not_used_once_a_new_login_may_have_ended_it() {
     let server = Server::start("s1").await;
     let route = Route::start(&[&server]).await;

@@ -31,6 +31,8 @@ struct Shared {
     servers: Vec<String>,
     refusals: VecDeque<(&'static str, Code)>,
     calls: Vec<String>,
+    /// How far its clock is behind.
+    behind: Duration,
 }
 
 impl Route {
@@ -58,6 +60,11 @@ impl Route {
 
     pub(super) fn calls(&self) -> Vec<String> {
         self.shared.lock().unwrap().calls.clone()
+    }
+
+    /// From now on its clock is so far behind.
+    pub(super) fn set_behind(&self, behind: Duration) {
+        self.shared.lock().unwrap().behind = behind;
     }
 }
 
@@ -90,7 +97,7 @@ fn respond(path: &str, shared: &mut Shared) -> (u16, String) {
         return (400, serde_json::to_string(&body).unwrap());
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let ends_at = now + Duration::from_secs(600);
+    let ends_at = now + Duration::from_secs(600) - shared.behind;
     let number = shared.calls.len();
     let ticket = TicketResponse {
         ticket: BASE64_URL_SAFE_NO_PAD.encode(format!("ticket {number}")),
