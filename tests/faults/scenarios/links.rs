@@ -23,7 +23,7 @@ pub(crate) fn table() -> Vec<Scenario> {
             "F-25",
             "half-open connections of clients",
             &[Cluster],
-            "clients elsewhere p99 <= 16 s",
+            "clients elsewhere p99 <= 15 s",
             |run| half_open(run).boxed_local(),
         ),
         Scenario::new(
@@ -87,7 +87,7 @@ async fn half_open(run: &mut Run) -> anyhow::Result<()> {
     let fault = run.fault("half-open connections");
     set(run, victim, Flows::both(Flow::swallowed()));
     run.load_for(seconds(17)).await;
-    run.recovered(fault, seconds(15), seconds(16));
+    run.recovered(fault, seconds(13), seconds(15));
     mend(run, victim);
     run.load_for(seconds(1)).await;
     Ok(())
