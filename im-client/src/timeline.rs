@@ -8,7 +8,7 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use im_common::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
@@ -47,6 +47,8 @@ pub(crate) struct Timeline {
     /// Before the first heads of a connection an unknown conversation may be an old one, so the
     /// newest sequence heard of it is only remembered.
     heard: Option<HashMap<ConversationId, (LogEpoch, Sequence)>>,
+    /// Logs in the heads so far, until these are whole.
+    mentioned: HashSet<ConversationId>,
 }
 
 impl Timeline {
@@ -59,12 +61,14 @@ impl Timeline {
             due: VecDeque::new(),
             later: BTreeSet::new(),
             heard: Some(HashMap::new()),
+            mentioned: HashSet::new(),
         }
     }
 
     /// A new connection begins: its heads say anew which conversations there are.
     pub(crate) fn attach(&mut self) {
         self.heard = Some(HashMap::new());
+        self.mentioned.clear();
     }
 
     /// Whether the first heads of this connection are still to come.
@@ -76,6 +80,7 @@ impl Timeline {
     pub(crate) fn heads(&mut self, heads: Vec<Head>, now: Instant) {
         for head in heads {
             let newest = head.newest;
+            self.mentioned.insert(newest.conversation.clone());
             let log = log_of(&mut self.logs, &newest.conversation, newest.epoch);
             if log.epoch == newest.epoch {
                 log.skip_to(head.handled);
@@ -87,8 +92,20 @@ impl Timeline {
     }
 
     /// All heads are in: a conversation that is missing in the first ones of a connection had no
-    /// log then.
+    /// log then. A log that this client has read and that is missing began meanwhile, or is lost:
+    /// its next page tells which.
     pub(crate) fn heads_are_whole(&mut self, now: Instant) {
+        let mentioned = std::mem::take(&mut self.mentioned);
+        let is_missing = |(conversation, log): &(&ConversationId, &Log)| {
+            log.position > Sequence(0) && !mentioned.contains(*conversation)
+        };
+        let missing = self.logs.iter().filter(is_missing);
+        let missing: Vec<_> = missing
+            .map(|(conversation, _)| conversation.clone())
+            .collect();
+        for conversation in &missing {
+            self.doubt(conversation);
+        }
         for (conversation, (epoch, sequence)) in self.heard.take().unwrap_or_default() {
             let newest = Position {
                 conversation,

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// List the scenarios.
     List,
-    /// Run scenarios, one after another.
+    /// Run scenarios.
     Run(RunOptions),
     /// Send many messages while something breaks every few seconds.
     Campaign(CampaignOptions),
@@ -91,6 +92,9 @@ pub(crate) struct RunOptions {
     /// How many seeds, one after another.
     #[arg(long, default_value_t = 1)]
     pub(crate) seeds: u64,
+    /// How many runs at a time. They slow each other down: times may pass their bounds then.
+    #[arg(long, default_value = "1")]
+    pub(crate) jobs: NonZeroUsize,
     /// Stretches outages to what the catalogue says; minutes each.
     #[arg(long)]
     pub(crate) long: bool,

@@ -1,9 +1,11 @@
-//! Runs scenarios one after another, tells what became of each, and keeps the results.
+//! Runs scenarios, seed after seed, tells what became of each, and keeps the results.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use futures::stream::{self, StreamExt as _};
 use im_tests::deployment::{CannotMount, Plan, Profile};
 use im_tests::history::Verdict;
 use tokio::time::Instant;
@@ -29,12 +31,18 @@ pub(crate) async fn run(options: &RunOptions) -> anyhow::Result<bool> {
     let scenarios = catalogue::all();
     let mut has_held = true;
     let at = Circumstances::now();
-    for (scenario, profile) in chosen(&scenarios, options)? {
-        for seed in options.seed..options.seed + options.seeds {
-            let result = run_one(options, scenario, (profile, seed), &at).await?;
-            has_held &= result.outcome != Outcome::Broken;
-            results::append(&options.place.results(), &Entry::Run(result))?;
-        }
+    let seeds = options.seed..options.seed + options.seeds;
+    let chosen = chosen(&scenarios, options)?;
+    let runs = seeds.flat_map(|seed| {
+        let runs = chosen.iter();
+        runs.map(move |(scenario, profile)| (*scenario, (*profile, seed)))
+    });
+    let runs = runs.map(|(scenario, how)| run_one(options, scenario, how, &at));
+    let mut results = pin!(stream::iter(runs).buffer_unordered(options.jobs.get()));
+    while let Some(result) = results.next().await {
+        let result = result?;
+        has_held &= result.outcome != Outcome::Broken;
+        results::append(&options.place.results(), &Entry::Run(result))?;
     }
     if let Some(out) = &options.report {
         report::render_to(&options.place.results(), out, None)?;

@@ -373,3 +373,21 @@ fn heads_in_two_parts_hold_back_what_is_pushed_in_between() {
     timeline.wake(now + GAP_PATIENCE);
     assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 4)));
 }
+
+#[test]
+fn a_log_that_whole_heads_do_not_know_any_more_is_asked_for() {
+    let now = Instant::now();
+    let mut timeline = timeline();
+    timeline.all_heads(vec![head(7, 0, 0)], now);
+    timeline.deliver(message(7, 1), ROOMY, now);
+    assert_eq!(timeline.next_sync(ROOMY).1, None);
+    timeline.heads(vec![head(7, 1, 1)], now);
+    timeline.all_heads(vec![], now);
+    assert_eq!(
+        timeline.next_sync(ROOMY).1,
+        None,
+        "it was in the first part"
+    );
+    timeline.all_heads(vec![], now);
+    assert_eq!(timeline.next_sync(ROOMY).1, Some(position(7, 1)));
+}

@@ -285,7 +285,7 @@ async fn an_expired_session_is_gone() {
     assert!(matches!(remaining, Value::Int(1..=60_000)), "{remaining:?}");
 
     let mut age = redis::cmd("HSET");
-    let expired = format!("1 5 2 {} 7", session.server);
+    let expired = format!("1 5 2 {} 7 ab", session.server);
     age.arg(key).arg("desk").arg(expired);
     redis.command(&age).await;
     assert_eq!(sessions.locate(&[user(42)]).await.unwrap(), []);

@@ -105,7 +105,7 @@ fn arguments(call: Call, session: &Session) -> Call {
 fn decode(user: UserId, device: &str, text: &str) -> Result<Session> {
     let malformed = || BackendError::damaged(format!("session of user {user}: {text:?}"));
     let fields: Vec<&str> = text.split(' ').collect();
-    let [_deadline, login, attempt, server, connection] = fields[..] else {
+    let [_deadline, login, attempt, server, connection, _life] = fields[..] else {
         return Err(malformed());
     };
     Ok(Session {
