@@ -1,6 +1,7 @@
 //! The cluster's backends against real services: the contracts, and what outages do to them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod durability;
 mod etcd;
 mod lineage;
 mod redis;

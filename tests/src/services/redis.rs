@@ -34,6 +34,11 @@ impl Redis {
         Self::with_options(|| options(&["--appendonly", "yes", "--appendfsync", "always"])).await
     }
 
+    /// Starts an empty Redis with these settings, such as `["--save", "1 1"]`.
+    pub async fn start_with(settings: &[&str]) -> Self {
+        Self::with_options(|| options(settings)).await
+    }
+
     /// `options` is asked again for each try, because it may name ports.
     async fn with_options(options: impl Fn() -> Vec<String>) -> Self {
         for _ in 0..PORT_TRIES {
@@ -111,6 +116,11 @@ impl Redis {
         self.kill();
         self.folder = copy.0;
         self.restart().await;
+    }
+
+    /// Waits until a section of `INFO` reads as it should.
+    pub async fn wait_for_info(&self, section: &str, is_it: impl Fn(&str) -> bool) {
+        super::program::wait_until(async || is_it(&self.info(section).await)).await;
     }
 
     /// Becomes a replica of another one, and waits until it holds all that the other one does.
