@@ -3,6 +3,7 @@
 
 mod durability;
 mod etcd;
+mod full;
 mod lineage;
 mod redis;
 
