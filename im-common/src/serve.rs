@@ -34,7 +34,16 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Serves until `stop` is cancelled; then accepts no more, ends the requests under way and returns.
 /// Dropping the future cuts them off.
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    serve_at_most(CONNECTIONS_MAX, listener, router, stop).await;
+}
+
+async fn serve_at_most(
+    connections_max: usize,
+    listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let places = Arc::new(Semaphore::new(connections_max));
     let mut connections = JoinSet::new();
     loop {
         let accept = async {
@@ -147,11 +156,23 @@ mod tests {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
     async fn started(stop: &CancellationToken) -> (std::net::SocketAddr, JoinSet<()>) {
+        started_for(CONNECTIONS_MAX, stop).await
+    }
+
+    async fn started_for(
+        connections_max: usize,
+        stop: &CancellationToken,
+    ) -> (std::net::SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", axum::routing::get(|| async { "hello" }));
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, router, stop.clone()));
+        serving.spawn(serve_at_most(
+            connections_max,
+            listener,
+            router,
+            stop.clone(),
+        ));
         (address, serving)
     }
 
@@ -210,6 +231,38 @@ mod tests {
             let read = read.await.unwrap().unwrap();
             assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
         }
+        stop.cancel();
+        let ended = timeout(Duration::from_secs(3), serving.join_next()).await;
+        ended.expect("nobody keeps it from stopping");
+    }
+
+    /// Whether a request is answered.
+    async fn is_answered(stream: &mut TcpStream, within: Duration) -> bool {
+        let mut answer = [0; 1024];
+        let read = timeout(within, stream.read(&mut answer)).await;
+        read.is_ok_and(|read| answer[..read.unwrap()].starts_with(b"HTTP/1.1 200"))
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_place_waits_for_one_and_then_is_served() {
+        let stop = CancellationToken::new();
+        let (address, mut serving) = started_for(2, &stop).await;
+        let mut there = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(REQUEST).await.unwrap();
+            assert!(is_answered(&mut stream, Duration::from_secs(5)).await);
+            there.push(stream);
+        }
+        let mut late = TcpStream::connect(address).await.unwrap();
+        late.write_all(REQUEST).await.unwrap();
+        assert!(!is_answered(&mut late, Duration::from_millis(300)).await);
+        there.pop();
+        assert!(is_answered(&mut late, Duration::from_secs(5)).await);
+
+        // Stopping waits for nobody's place either.
+        let mut never = TcpStream::connect(address).await.unwrap();
+        never.write_all(REQUEST).await.unwrap();
         stop.cancel();
         let ended = timeout(Duration::from_secs(3), serving.join_next()).await;
         ended.expect("nobody keeps it from stopping");
