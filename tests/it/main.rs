@@ -4,6 +4,7 @@ mod backends;
 mod bad_input;
 mod cluster;
 mod command_line;
+mod disk_full;
 mod documents;
 mod everywhere;
 mod faults;
