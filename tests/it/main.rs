@@ -2,6 +2,7 @@
 
 mod backends;
 mod bad_input;
+mod bounds;
 mod cluster;
 mod command_line;
 mod disk_full;

@@ -13,7 +13,7 @@ use im_common::backend::{Backend, EtcdConfig, Mode, RedisConfig};
 use im_common::id::{DeviceId, MessageId, UserId};
 use im_common::message::Identity;
 use im_common::name::UserName;
-use im_common::secret::ClusterSecret;
+use im_common::secret::{ClusterSecret, NodeCredential};
 use im_common::tasks::Tasks;
 use im_common::ticket::{Ticket, TicketKey};
 use im_common::transport::{Downlink, Uplink};
@@ -463,6 +463,11 @@ impl TestCluster {
             let what = format!("a {node} has stopped and {tasks} of its tasks have not");
             self.leftovers.push(what);
         }
+    }
+
+    /// What nodes of this cluster know each other by.
+    pub fn node_credential(&self) -> NodeCredential {
+        self.secret.node_credential()
     }
 
     /// A genuine ticket that ended this long ago.
