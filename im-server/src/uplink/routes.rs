@@ -28,6 +28,8 @@ pub(super) const ALL_WITHIN: Duration = Duration::from_secs(5);
 const SUSPECT_FOR: Duration = Duration::from_secs(1);
 /// Idle connections kept to each route.
 const IDLE_MAX: usize = 64;
+/// A storm of reconnects opens many; they need not stay. Shorter than routes wait for a request.
+const IDLE_FOR: Duration = Duration::from_secs(10);
 
 /// The routes there are, asked in turn.
 pub(super) struct Routes {
@@ -66,6 +68,7 @@ impl Routes {
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             .pool_max_idle_per_host(IDLE_MAX)
+            .pool_idle_timeout(IDLE_FOR)
             .tcp_nodelay(true)
             .build()
             .expect("without TLS and with fixed headers nothing can fail");
