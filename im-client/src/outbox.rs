@@ -17,6 +17,7 @@ use im_common::backoff::Backoff;
 use im_common::code::Code;
 use im_common::id::{LogEpoch, MessageId, Sequence};
 use im_common::message::{Fork, Position, Receipt, Submission};
+use im_common::planted::{Bug, is_planted};
 use im_common::wire;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
@@ -218,7 +219,15 @@ impl Outbox {
     }
 
     /// The connection was lost: everything unanswered is to be offered again.
-    pub(crate) const fn rewind(&mut self) {
+    pub(crate) fn rewind(&mut self) {
+        if is_planted(Bug::FreshIdOnRetry) {
+            let offered = self.entries.range_mut(..self.offered);
+            offered.for_each(|entry| entry.submission.id = MessageId::fresh());
+        }
+        while is_planted(Bug::RefuseOffered) && self.offered > 0 {
+            let refusal = refusal(Code::UNAVAILABLE, String::new());
+            self.end_at(0, SendError::Refused(refusal));
+        }
         self.offered = 0;
         self.resume_at = None;
     }

@@ -19,8 +19,8 @@ pub enum Bug {
     ForgetPosition,
     /// The SDK gives a message a new id when it offers it again.
     FreshIdOnRetry,
-    /// The SDK takes what was on the wire when the connection broke as answered.
-    ForgetOffered,
+    /// The SDK takes what was on the wire when the connection broke as refused.
+    RefuseOffered,
     /// A server takes later messages of a round of which one was refused.
     ForgetRounds,
     /// A server drops a push for a full queue and tells nobody.

@@ -11,6 +11,7 @@ use im_common::backend::sessions::{Renewed, SessionStore};
 use im_common::code::Code;
 use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
 use im_common::message::{Head, Position, Session};
+use im_common::planted::{Bug, is_planted};
 use im_common::tasks::Tasks;
 use im_common::transport::{Downlink, Heads, Refusal, Renewal};
 
@@ -52,7 +53,8 @@ impl Attachments {
     /// two sees the other.
     async fn check_login(&self, session: &Session) -> Result<(), Refusal> {
         let login = self.directory.login(session.user, &session.device).await?;
-        if login.is_some_and(|login| login.epoch == session.epoch.login) {
+        let is_current = login.is_some_and(|login| login.epoch == session.epoch.login);
+        if is_current || is_planted(Bug::SkipLoginCheck) {
             return Ok(());
         }
         self.sessions.detach(session).await?;

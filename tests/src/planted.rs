@@ -34,6 +34,12 @@ pub enum SeamBug {
     SwapDrafts,
     /// A page leaves a message out.
     SkipInPage,
+    /// A log is told to end before its last message.
+    ShortHeads,
+    /// Nobody remembers which conversations a user has.
+    ForgetConversations,
+    /// How far a device is, is not found again.
+    ForgetPositions,
     /// A device is noted as further than it is.
     AdvanceTooFar,
     /// Nobody takes over messages whose fan-out failed.

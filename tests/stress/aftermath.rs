@@ -7,6 +7,7 @@ use im_common::id::{DeviceId, UserId};
 use im_tests::http::Http;
 use tokio::time::{interval, timeout};
 
+use crate::patience;
 use crate::world::{Who, World};
 
 /// Everything is well again: what was late comes with the next sweep (at most every 1.5 s, and a
@@ -19,16 +20,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Heals everything, brings everybody back and holds the world against the invariants. What is
 /// wrong is returned; otherwise a line about the history.
 pub(crate) async fn check(world: &mut World) -> Result<String, Vec<String>> {
-    world.heal().await;
-    everybody_gets_in(world)
-        .await
-        .map_err(|wrong| vec![wrong])?;
-    let settled = world.history.settle(SETTLES_WITHIN).await;
+    let mut wrong = look_into_history(world).await?;
     let verdict = world.history.verdict();
-    let mut wrong: Vec<String> = verdict.violations.iter().map(ToString::to_string).collect();
-    if !settled {
-        wrong.push("the history does not settle".to_owned());
-    }
     for (what, holds) in [
         ("everybody's state tells the truth", states(world).await),
         (
@@ -53,13 +46,31 @@ pub(crate) async fn check(world: &mut World) -> Result<String, Vec<String>> {
     Err(wrong)
 }
 
+/// Heals everything, brings everybody back and returns what the history has against the world.
+///
+/// # Errors
+/// Somebody is locked out.
+pub(crate) async fn look_into_history(world: &mut World) -> Result<Vec<String>, Vec<String>> {
+    world.heal().await;
+    everybody_gets_in(world)
+        .await
+        .map_err(|wrong| vec![wrong])?;
+    let settled = world.history.settle(patience::of(SETTLES_WITHIN)).await;
+    let violations = world.history.verdict().violations;
+    let mut wrong: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    if !settled {
+        wrong.push("the history does not settle".to_owned());
+    }
+    Ok(wrong)
+}
+
 /// Nobody is ever locked out: who is not attached now logs in.
 async fn everybody_gets_in(world: &mut World) -> Result<(), String> {
     for who in world.everybody() {
         if world[who].has_ended() {
             world.abandon(&[who]).await;
             if let Err(error) = world[who].attach().await {
-                return Err(format!("{} is locked out: {error}", world[who].name()));
+                return Err(format!("not so: {} gets in: {error}", world[who].name()));
             }
         }
     }
@@ -157,6 +168,6 @@ async fn converge(look: impl AsyncFn() -> Result<(), String>) -> Result<(), Stri
             }
         }
     };
-    timeout(CONVERGES_WITHIN, held).await.ok();
+    timeout(patience::of(CONVERGES_WITHIN), held).await.ok();
     last
 }

@@ -4,6 +4,8 @@
 mod aftermath;
 mod options;
 mod panics;
+mod patience;
+mod planted;
 mod plants;
 mod resources;
 mod runner;
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.planted {
+        return try_planted(&options);
+    }
     let chosen: Vec<&'static Scenario> = scenarios::all()
         .filter(|scenario| options.wants(scenario.name))
         .collect();
@@ -49,6 +54,9 @@ fn main() -> ExitCode {
         .ok();
         return ExitCode::from(2);
     }
+    if let Some(at_most) = options.patience {
+        patience::limit(at_most);
+    }
     if let Some(bug) = options.plant {
         im_tests::planted::plant(bug);
     }
@@ -56,6 +64,17 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn try_planted(options: &Options) -> ExitCode {
+    match planted::run(options.table.as_deref()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            writeln!(std::io::stderr(), "cannot try the planted bugs: {error}").ok();
+            ExitCode::from(2)
+        }
     }
 }
 

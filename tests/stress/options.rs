@@ -1,5 +1,8 @@
 //! The command line: ours, and what cargo and test runners add.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use im_tests::planted::Plant;
 
 use crate::plants;
@@ -35,6 +38,12 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// A bug to wake before anything begins.
     pub(crate) plant: Option<&'static Plant>,
+    /// Try every planted bug instead.
+    pub(crate) planted: bool,
+    /// Where the table of planted bugs goes.
+    pub(crate) table: Option<PathBuf>,
+    /// Wait for nothing any longer.
+    pub(crate) patience: Option<Duration>,
     /// No scenario is marked as ignored, so none is wanted.
     only_ignored: bool,
 }
@@ -51,6 +60,9 @@ impl Default for Options {
             repeat: 1,
             jobs: JOBS,
             plant: None,
+            planted: false,
+            table: None,
+            patience: None,
             only_ignored: false,
         }
     }
@@ -76,6 +88,11 @@ impl Options {
                     options.jobs = number(&flag, value())?.max(1) as usize;
                 }
                 "--plant" => options.plant = Some(planted(value())?),
+                "--planted" => options.planted = true,
+                "--table" => options.table = Some(value().ok_or("--table needs a file")?.into()),
+                "--patience" => {
+                    options.patience = Some(Duration::from_secs(number(&flag, value())?));
+                }
                 "--skip" => options.skips.extend(value()),
                 "--ignored" => options.only_ignored = true,
                 "--format" => options.terse = value().as_deref() == Some("terse"),

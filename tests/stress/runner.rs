@@ -162,7 +162,10 @@ async fn live(scenario: &'static Scenario, seed: u64) -> Result<String, String> 
             &mut world,
         )));
         if ran.await.is_err() {
-            return Err("  the scenario did not get through".to_owned());
+            let told = aftermath::look_into_history(&mut world).await;
+            let mut wrong = told.unwrap_or_else(|locked_out| locked_out);
+            wrong.push("the scenario did not get through".to_owned());
+            return Err(format!("  {}", wrong.join("\n  ")));
         }
         let checked = aftermath::check(&mut world).await;
         checked.map_err(|wrong| format!("  {}", wrong.join("\n  ")))

@@ -19,8 +19,10 @@ use im_tests::dice::Dice;
 use im_tests::history::{Actor, History};
 use im_tests::injected::Injected;
 use im_tests::relay::{Manner, Relay};
+use tokio::runtime::Handle;
 use tokio::time::{interval, timeout};
 
+use crate::patience;
 use crate::scenario::{Between, Shape};
 
 /// `im_tests::user::PASSWORD` with the least that Argon2 can do, so that hundreds log in within a
@@ -280,6 +282,12 @@ impl World {
         attached.await;
     }
 
+    /// Attaches one whose program is this runtime, and dies with it.
+    pub(crate) async fn attach_in(&mut self, program: &Handle, who: Who) {
+        let outcome = self[who].attach_in(program).await;
+        outcome.unwrap_or_else(|error| panic!("attach {}: {error}", self[who].name()));
+    }
+
     /// As [`World::attach`], where some may be displaced before they are there.
     pub(crate) async fn try_attach(&mut self, who: &[Who]) {
         join_all(self.select(who).map(Actor::attach)).await;
@@ -357,7 +365,7 @@ impl World {
 
     /// Waits until every send has ended and everybody has everything.
     pub(crate) async fn settle(&self) {
-        if !self.history.settle(PATIENCE).await {
+        if !self.history.settle(patience::of(PATIENCE)).await {
             panic!("not settled in time: {}", self.history.verdict());
         }
     }
@@ -381,7 +389,7 @@ impl World {
                 look.tick().await;
             }
         };
-        if timeout(PATIENCE, acked).await.is_err() {
+        if timeout(patience::of(PATIENCE), acked).await.is_err() {
             panic!("waited in vain until {} has acked", self[who].name());
         }
     }
@@ -408,7 +416,7 @@ impl World {
                 look.tick().await;
             }
         };
-        if timeout(PATIENCE, held).await.is_err() {
+        if timeout(patience::of(PATIENCE), held).await.is_err() {
             panic!("waited in vain until {what}");
         }
     }

@@ -107,7 +107,7 @@ impl SharedOutbox {
 
     /// See [`Outbox::rewind`].
     pub(crate) fn rewind(&self) {
-        self.lock().rewind();
+        self.change(Outbox::rewind);
     }
 
     /// See [`Outbox::close`].

@@ -10,6 +10,7 @@ use im_common::id::{DeviceId, MessageId, UserId};
 use im_common::message::{Receipt, Recipient};
 use im_common::name::UserName;
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -142,6 +143,12 @@ impl Actor {
 
     /// Logs in and attaches.
     pub async fn attach(&mut self) -> Result<(), im_client::Error> {
+        self.attach_in(&Handle::current()).await
+    }
+
+    /// As [`Actor::attach`], with all that the client does in another runtime: when that ends, the
+    /// client ends as a program that is killed, in the middle of whatever it does.
+    pub async fn attach_in(&mut self, program: &Handle) -> Result<(), im_client::Error> {
         let recorder = Recorder {
             history: self.history.clone(),
             ix: self.ix,
@@ -154,7 +161,8 @@ impl Actor {
         for url in &self.urls {
             builder = builder.route(url);
         }
-        self.client = Some(builder.handler(recorder).connect().await?);
+        let connected = program.spawn(builder.handler(recorder).connect());
+        self.client = Some(connected.await.expect("connecting does not panic")?);
         self.history.attached(self.ix);
         Ok(())
     }

@@ -23,6 +23,8 @@ pub enum Mood {
     Well,
     /// They fail at once and nothing is done.
     Fails,
+    /// The next one fails after this time, and those that come meanwhile or later pass.
+    FailsOnce(Duration),
     /// They wait until the mood changes, at most 2 s; then they fail and nothing is done.
     Stalls,
     /// They are done and nobody is told.
@@ -108,6 +110,11 @@ impl Gate {
         match mood {
             Mood::Well | Mood::Moody => Passage::Through,
             Mood::Fails => Passage::Blocked,
+            Mood::FailsOnce(after) => {
+                self.set(Mood::Well);
+                sleep(after).await;
+                Passage::Blocked
+            }
             Mood::LosesAnswers => Passage::Unanswered,
             Mood::Repeats => Passage::Twice,
             Mood::Shuffles => Passage::Shuffled,

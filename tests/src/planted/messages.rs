@@ -141,7 +141,13 @@ impl MessageStore for PlantedMessages {
     }
 
     async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Position>> {
-        self.inner.heads(conversations).await
+        let mut heads = self.inner.heads(conversations).await?;
+        if is_awake(SeamBug::ShortHeads) {
+            for head in &mut heads {
+                head.sequence = Sequence(head.sequence.0.saturating_sub(1));
+            }
+        }
+        Ok(heads)
     }
 
     async fn resume(&self, positions: &[Position]) -> Result<Vec<Head>> {
@@ -153,6 +159,9 @@ impl MessageStore for PlantedMessages {
     }
 
     async fn conversations(&self, user: UserId) -> Result<Vec<ConversationId>> {
+        if is_awake(SeamBug::ForgetConversations) {
+            return Ok(Vec::new());
+        }
         self.inner.conversations(user).await
     }
 
@@ -171,6 +180,9 @@ impl MessageStore for PlantedMessages {
     }
 
     async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
+        if is_awake(SeamBug::ForgetPositions) {
+            return Ok(Vec::new());
+        }
         self.inner.positions(user, device).await
     }
 

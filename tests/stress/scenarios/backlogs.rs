@@ -55,6 +55,11 @@ pub(crate) const ALL: &[Scenario] = &[
     ),
     scenario!(
         PAIR,
+        what_was_handled_stays_handled,
+        "somebody quits with everything handled, and comes back to a single message"
+    ),
+    scenario!(
+        PAIR,
         programs_die_and_come_back,
         "somebody's program dies between messages"
     ),
@@ -172,6 +177,22 @@ async fn away_and_back(world: &mut World) {
         world[alice].send(Recipient::Lobby);
         world.attach(&[bob]).await;
         world[bob].send(world.to(alice));
+    }
+}
+
+async fn what_was_handled_stays_handled(world: &mut World) {
+    let [alice, bob] = world.join(["alice", "bob"]).await;
+    for _ in 0..4 {
+        world[alice].send(world.to(bob));
+        world[alice].send(Recipient::Lobby);
+        world.settle().await;
+        world.close(&[bob]).await;
+        world[alice].send(world.to(bob));
+        world
+            .until("it is stored", || world.history.pending() == 0)
+            .await;
+        world.attach(&[bob]).await;
+        world.settle().await;
     }
 }
 

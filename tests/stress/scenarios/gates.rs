@@ -85,6 +85,11 @@ pub(crate) const ALL: &[Scenario] = &[
     scenario!(PAIR, submits_fail, "no submit reaches a route"),
     scenario!(
         PAIR,
+        submits_fail_in_a_burst,
+        "a single batch of a burst fails"
+    ),
+    scenario!(
+        PAIR,
         submits_lose_answers,
         "every submit is stored and its answer lost"
     ),
@@ -124,6 +129,23 @@ async fn the_last_word_is_not_lost(world: &mut World) {
     tokio::time::sleep(TROUBLE).await;
     world.injected.heal();
     world.settle().await;
+}
+
+/// What comes behind a batch that failed must not overtake it.
+async fn submits_fail_in_a_burst(world: &mut World) {
+    let [alice, bob] = world.join(["alice", "bob"]).await;
+    for _ in 0..10 {
+        world.fault("a batch fails");
+        world.injected.submits.set(Mood::FailsOnce(LATE));
+        for _ in 0..20 {
+            world[alice].send(world.to(bob));
+            // One batch is in flight, and the next one gathers.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world
+            .until("all sends have ended", || world.history.pending() == 0)
+            .await;
+    }
 }
 
 /// Everybody talks before, during and after.

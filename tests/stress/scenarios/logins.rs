@@ -54,6 +54,11 @@ pub(crate) const ALL: &[Scenario] = &[
         "the older of two connections has no say any more"
     ),
     scenario!(
+        ONE,
+        displaced_on_the_same_server,
+        "both connections of a device come to one server"
+    ),
+    scenario!(
         PAIR,
         older_attempts_arrive_late,
         "connections of one login in every order of arrival"
@@ -62,6 +67,11 @@ pub(crate) const ALL: &[Scenario] = &[
         PAIR,
         older_login_arrives_late,
         "the ticket of an ended login comes after the new one"
+    ),
+    scenario!(
+        PAIR,
+        ended_login_arrives_alone,
+        "the ticket of an ended login comes, and no newer one has"
     ),
     scenario!(
         PAIR,
@@ -270,6 +280,19 @@ async fn displaced_cannot_send(world: &mut World) {
     assert_eq!(newer.answer().await, None);
 }
 
+async fn displaced_on_the_same_server(world: &mut World) {
+    let (pass, servers) = mallory(world).await;
+    for attempt in 1..=10 {
+        let mut older = Raw::attach(&servers[0], &pass, 2 * attempt).await;
+        let mut newer = Raw::attach(&servers[0], &pass, 2 * attempt + 1).await;
+        older.say(note("too late")).await;
+        let answer = older.answer().await;
+        assert_eq!(answer, Some(Code::DISPLACED), "the older has no say");
+        newer.say(note("mine")).await;
+        assert_eq!(newer.answer().await, None);
+    }
+}
+
 async fn older_attempts_arrive_late(world: &mut World) {
     let (pass, servers) = mallory(world).await;
     let mut holds = Raw::attach(&servers[0], &pass, 1000).await;
@@ -301,6 +324,18 @@ async fn older_login_arrives_late(world: &mut World) {
     }
     holds.say(note("still here")).await;
     assert_eq!(holds.answer().await, None);
+}
+
+async fn ended_login_arrives_alone(world: &mut World) {
+    let (ended, servers) = mallory(world).await;
+    Pass::of(&world.cluster.urls(1)[0], "mallory", "raw").await;
+    for server in &servers {
+        let mut late = Raw::connect(server).await;
+        late.say(ended.hello(1)).await;
+        late.say(note("let me in")).await;
+        let answer = late.answer().await;
+        assert_eq!(answer, Some(Code::LOGGED_OUT), "the login has ended");
+    }
 }
 
 async fn logins_without_a_connection(world: &mut World) {

@@ -15,6 +15,13 @@ use crate::panics::ON_PURPOSE;
 use crate::scenario::{ONE, PAIR, RELAYED, Scenario, scenario};
 use crate::world::World;
 
+/// Texts of 60,000 bytes.
+const FLOOD: u64 = 250;
+/// From the answer to the sender until the receiver's queue.
+const PUSH_TAKES: Duration = Duration::from_millis(300);
+/// Twice as long as a server gathers acks, and a little more.
+const HANDLER_RUNS: Duration = Duration::from_millis(500);
+
 pub(crate) const ALL: &[Scenario] = &[
     scenario!(
         PAIR,
@@ -45,6 +52,16 @@ pub(crate) const ALL: &[Scenario] = &[
         RELAYED,
         link_dead_for_good,
         "a link carries nothing any more: both sides find out"
+    ),
+    scenario!(
+        RELAYED,
+        nothing_follows_what_was_dropped,
+        "a queue overflows, and nobody says anything more"
+    ),
+    scenario!(
+        PAIR,
+        program_dies_in_its_handler,
+        "what a handler was busy with when its program died comes again"
     ),
     scenario!(
         PAIR,
@@ -161,6 +178,51 @@ async fn link_dead_for_good(world: &mut World) {
         .await;
     world.settle().await;
     world.relays[0].cut();
+}
+
+async fn nothing_follows_what_was_dropped(world: &mut World) {
+    world.relays[1].set(Manner::Refuses);
+    let [alice] = world.join(["alice"]).await;
+    world.relays[0].set(Manner::Refuses);
+    world.relays[1].set(Manner::Flows);
+    let [bob] = world.join(["bob"]).await;
+    world.fault("bob's link freezes");
+    world.relays[1].set(Manner::Frozen);
+    // More than the system's buffers and the queue hold.
+    for _ in 0..FLOOD {
+        world[alice].send_padded(world.to(bob), 60_000);
+    }
+    world.accepted(FLOOD).await;
+    // The last push is on its way.
+    tokio::time::sleep(PUSH_TAKES).await;
+    world.fault("bob's link flows");
+    world.relays[1].set(Manner::Flows);
+    world.settle().await;
+}
+
+async fn program_dies_in_its_handler(world: &mut World) {
+    let [alice, bob] = world.join(["alice", "bob"]).await;
+    world.close(&[bob]).await;
+    let program = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    world.attach_in(program.handle(), bob).await;
+    // Longer than the program lives.
+    world[bob].pace().set(Duration::from_secs(600));
+    for _ in 0..3 {
+        world[alice].send(world.to(bob));
+    }
+    world.accepted(3).await;
+    // Longer than acks are gathered for.
+    tokio::time::sleep(HANDLER_RUNS).await;
+    world.fault("bob's program dies");
+    program.shutdown_background();
+    world.abandon(&[bob]).await;
+    world[bob].pace().set(Duration::ZERO);
+    world.attach(&[bob]).await;
+    world.settle().await;
 }
 
 async fn handler_panics(world: &mut World) {
