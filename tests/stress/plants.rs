@@ -44,7 +44,6 @@ pub(crate) const ALL: &[Plant] = &[
     plant!("corrupt-text", Seam SeamBug::CorruptText, "a byte changes", "backlog_of_large_texts"),
     plant!("wrong-sender", Seam SeamBug::WrongSender, "stored under another name", "backlog_of_large_texts"),
     plant!("skip-fence", Seam SeamBug::SkipFence, "an older login attaches", "older_attempts_arrive_late"),
-    plant!("detach-anybody", Seam SeamBug::DetachAnybody, "detaching ends another's session", "devices_come_and_go"),
     plant!("locate-nobody", Seam SeamBug::LocateNobody, "nobody is found", "nothing_goes_wrong"),
     plant!("drop-push", Seam SeamBug::DropPush, "a push is lost and reported as taken", "nothing_goes_wrong"),
 ];
