@@ -93,14 +93,14 @@ impl Attachments {
     }
 
     /// Returns the head of every log of the user that can be looked at, and how far the device is:
-    /// as it says itself, else as it has acked.
+    /// as it says itself, else as it has acked. A device that is new begins with this.
     pub(crate) async fn heads(
         &self,
         user: UserId,
         device: &DeviceId,
         claimed: Vec<Position>,
     ) -> Result<Heads, Refusal> {
-        let acked = self.messages.positions(user, device).await?;
+        let acked = self.messages.begin(user, device).await?;
         let handled: HashMap<ConversationId, Position> = acked
             .into_iter()
             .chain(claimed)

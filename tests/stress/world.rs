@@ -379,7 +379,7 @@ impl World {
             let mut logs = messages.conversations(user).await.ok()?;
             logs.push(ConversationId::Lobby);
             let heads = messages.heads(&logs).await.ok()?;
-            let positions = messages.positions(user, device).await.ok()?;
+            let positions = messages.begin(user, device).await.ok()?;
             let mut begun = heads.iter().filter(|head| head.sequence.0 > 0);
             Some(begun.all(|head| positions.contains(head)))
         };

@@ -109,17 +109,17 @@ pub trait MessageStore: Send + Sync {
 
     /// Records how far a device is. Within an epoch a position never moves back; a later epoch
     /// replaces it. The user's own position, with which a new device begins, moves along. A device
-    /// that advances for the first time keeps the positions it began with in all other logs: what
-    /// other devices handle later does not move it.
+    /// that has not begun begins, as with [`MessageStore::begin`].
     async fn advance(&self, user: UserId, device: &DeviceId, positions: &[Position]) -> Result<()>;
 
     /// Records with which positions a new device of a user begins, without any device. As
     /// [`MessageStore::advance`] otherwise.
     async fn begin_at(&self, user: UserId, positions: &[Position]) -> Result<()>;
 
-    /// Returns how far a device is, in no order; a device that never advanced is where its user
-    /// is. A conversation that is missing was never handled.
-    async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>>;
+    /// Has a device begin where its user is now, unless it has begun, and returns how far it is, in
+    /// no order. From then on it has positions of its own, also if there are none: what other
+    /// devices handle later does not move it. A conversation that is missing was never handled.
+    async fn begin(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>>;
 
     /// Notes that messages have reached every server that must have them. Idempotent.
     async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()>;

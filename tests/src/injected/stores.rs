@@ -91,8 +91,8 @@ impl MessageStore for FaultyMessages {
         self.gate.guard(call, lost).await
     }
 
-    async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
-        let call = || self.inner.positions(user, device);
+    async fn begin(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
+        let call = || self.inner.begin(user, device);
         self.gate.guard(call, lost).await
     }
 

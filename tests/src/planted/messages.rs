@@ -179,11 +179,12 @@ impl MessageStore for PlantedMessages {
         self.inner.begin_at(user, positions).await
     }
 
-    async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
+    async fn begin(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
+        let positions = self.inner.begin(user, device).await?;
         if is_awake(SeamBug::ForgetPositions) {
             return Ok(Vec::new());
         }
-        self.inner.positions(user, device).await
+        Ok(positions)
     }
 
     async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()> {

@@ -413,11 +413,6 @@ async fn devices_come_and_go(world: &mut World) {
         devices.push(world.device(alice, name));
     }
     world.attach(&devices[1..]).await;
-    world[bob].send(world.to(alice));
-    world.settle().await;
-    for device in &devices {
-        world.acked(*device).await;
-    }
     for _ in 0..12 {
         let who = *world.dice.pick(&devices);
         world[bob].send(world.to(alice));

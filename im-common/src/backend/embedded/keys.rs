@@ -7,7 +7,7 @@
 //! | records `i` | conversation, sender, message id | sequence: recognises what is offered again |
 //! | records `e` | user, conversation | nothing: the user takes part |
 //! | records `p` | user, device, 0, conversation | position: epoch, sequence; no device: the user's own |
-//! | records `b` | user, device | nothing: the device began, from its user's position then |
+//! | records `b` | user, device | nothing: the device began, at its first attach, from its user's position then |
 //! | records `n` | skeleton of a name | user |
 //! | records `a` | user | `AccountRecord` |
 //! | records `u` | | the newest user id |

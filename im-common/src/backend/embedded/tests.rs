@@ -94,7 +94,7 @@ async fn reopening_gives_messages_back() {
     assert_eq!(messages.heads(&[conversation()]).await.unwrap(), head);
     let enlisted = messages.conversations(user(1)).await.unwrap();
     assert_eq!(enlisted, [conversation()]);
-    let held = messages.positions(user(1), &phone()).await.unwrap();
+    let held = messages.begin(user(1), &phone()).await.unwrap();
     assert_eq!(held, positions);
     let second = draft(&conversation(), "second");
     let again = messages.append(vec![first, second]).await.into_iter();

@@ -62,6 +62,22 @@ impl EmbeddedMessages {
             || self.loaded_from.load(Ordering::Relaxed) != self.store.times_opened()
     }
 
+    /// Writes on the first call for a device only. Durable at once: after a power cut the device
+    /// would begin again, behind what others handle before it is back.
+    async fn begin_device(&self, user: UserId, device: &DeviceId) -> Result<()> {
+        if self
+            .store
+            .view()?
+            .get(&keys::began(user, device))?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let device = device.clone();
+        let begin = move |change: &mut Change<'_>| advance::begin(change, user, &device);
+        self.store.write(Durable::Now, begin).await
+    }
+
     fn stored(&self, marks: Vec<(ConversationId, Sequence)>) -> Result<Vec<StoredMessage>> {
         let view = self.store.view()?;
         let messages = marks.into_iter().filter_map(|(conversation, sequence)| {
@@ -168,10 +184,10 @@ impl MessageStore for EmbeddedMessages {
         self.store.write(Durable::Now, advance).await
     }
 
-    async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
+    async fn begin(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
+        self.begin_device(user, device).await?;
+        let prefix = keys::positions(user, Some(device));
         let view = self.store.view()?;
-        let began = view.get(&keys::began(user, device))?.is_some();
-        let prefix = keys::positions(user, began.then_some(device));
         view.prefix(&prefix)
             .map(|entry| {
                 let (key, value) = entry?;

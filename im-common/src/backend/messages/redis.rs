@@ -87,8 +87,8 @@ impl MessageStore for RedisMessages {
             .await
     }
 
-    async fn positions(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
-        self.read_positions(user, device).await
+    async fn begin(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>> {
+        self.begin_device(user, device).await
     }
 
     async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()> {

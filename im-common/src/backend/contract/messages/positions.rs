@@ -1,6 +1,6 @@
 //! Who takes part where, and how far devices are.
 
-use futures::future::join_all;
+use futures::future::{join, join_all};
 
 use super::super::{fresh_conversation, fresh_device, fresh_user};
 use crate::backend::messages::MessageStore;
@@ -16,7 +16,7 @@ fn at(conversation: &ConversationId, epoch: u64, sequence: u64) -> Position {
 }
 
 async fn positions(store: &dyn MessageStore, user: UserId, device: &DeviceId) -> Vec<Position> {
-    let mut positions = store.positions(user, device).await.unwrap();
+    let mut positions = store.begin(user, device).await.unwrap();
     positions.sort_by(|one, other| one.conversation.cmp(&other.conversation));
     positions
 }
@@ -103,12 +103,11 @@ pub async fn a_later_epoch_replaces_a_position(store: &dyn MessageStore) {
     assert_eq!(positions(store, user, &device).await, [largest]);
 }
 
-/// A device that never advanced is where its user is: at the greatest of what its devices handled.
+/// A new device begins where its user is: at the greatest of what its devices handled.
 pub async fn a_new_device_begins_where_its_user_is(store: &dyn MessageStore) {
     let user = fresh_user();
-    let [phone, desk, new] = [(); 3].map(|()| fresh_device());
+    let [phone, desk, new, newer] = [(); 4].map(|()| fresh_device());
     let log = fresh_conversation();
-    assert_eq!(positions(store, user, &new).await, []);
     store
         .advance(user, &phone, &[at(&log, 1, 5)])
         .await
@@ -119,7 +118,7 @@ pub async fn a_new_device_begins_where_its_user_is(store: &dyn MessageStore) {
         .advance(user, &phone, &[at(&log, 1, 6)])
         .await
         .unwrap();
-    assert_eq!(positions(store, user, &new).await, [at(&log, 1, 6)]);
+    assert_eq!(positions(store, user, &newer).await, [at(&log, 1, 6)]);
     assert_eq!(
         positions(store, fresh_user(), &new).await,
         [],
@@ -127,14 +126,15 @@ pub async fn a_new_device_begins_where_its_user_is(store: &dyn MessageStore) {
     );
 }
 
-/// Once a device has advanced, it keeps the positions it began with until it advances them itself:
-/// or it would skip what only another device has handled.
+/// Once a device has begun, it keeps the positions it began with until it advances them itself: or
+/// it would skip what only another device has handled.
 pub async fn a_device_that_began_is_moved_by_nobody_else(store: &dyn MessageStore) {
     let user = fresh_user();
-    let [phone, desk] = [(); 2].map(|()| fresh_device());
+    let [phone, desk, silent] = [(); 3].map(|()| fresh_device());
     let (one, other) = two_conversations();
     let begin = [at(&one, 1, 5), at(&other, 1, 7)];
     store.advance(user, &phone, &begin).await.unwrap();
+    assert_eq!(positions(store, user, &silent).await, begin);
     store.advance(user, &desk, &[at(&one, 1, 6)]).await.unwrap();
     let began = [at(&one, 1, 6), at(&other, 1, 7)];
     assert_eq!(positions(store, user, &desk).await, began);
@@ -142,6 +142,49 @@ pub async fn a_device_that_began_is_moved_by_nobody_else(store: &dyn MessageStor
     store.advance(user, &phone, &further).await.unwrap();
     assert_eq!(positions(store, user, &desk).await, began);
     assert_eq!(positions(store, user, &phone).await, further);
+    assert_eq!(positions(store, user, &silent).await, begin);
+    let little = [at(&one, 1, 6)];
+    store.advance(user, &silent, &little).await.unwrap();
+    let moved = [at(&one, 1, 6), at(&other, 1, 7)];
+    assert_eq!(positions(store, user, &silent).await, moved);
+}
+
+/// The same where there was nothing to begin with: a device that has handled nothing yet must find
+/// all that others handle after it came.
+pub async fn a_device_that_began_without_positions_has_its_own(store: &dyn MessageStore) {
+    let user = fresh_user();
+    let [phone, desk] = [(); 2].map(|()| fresh_device());
+    let (one, other) = two_conversations();
+    assert_eq!(positions(store, user, &desk).await, []);
+    let handled = [at(&one, 1, 5), at(&ConversationId::Lobby, 1, 3)];
+    store.advance(user, &phone, &handled).await.unwrap();
+    store.begin_at(user, &[at(&other, 1, 9)]).await.unwrap();
+    assert_eq!(positions(store, user, &desk).await, []);
+    store.advance(user, &desk, &[at(&one, 1, 2)]).await.unwrap();
+    assert_eq!(positions(store, user, &desk).await, [at(&one, 1, 2)]);
+    let lobby = at(&ConversationId::Lobby, 1, 1);
+    let further = std::slice::from_ref(&lobby);
+    store.advance(user, &desk, further).await.unwrap();
+    let mut both = [at(&one, 1, 2), lobby];
+    both.sort_by(|one, other| one.conversation.cmp(&other.conversation));
+    assert_eq!(positions(store, user, &desk).await, both);
+}
+
+/// Devices begin while another one advances: each stays where it was told that it began.
+pub async fn devices_that_begin_at_once_keep_what_they_were_told(store: &dyn MessageStore) {
+    let (user, phone) = (fresh_user(), fresh_device());
+    let log = fresh_conversation();
+    let acks: Vec<_> = (1..=16).map(|n| [at(&log, 1, n)]).collect();
+    let advances = acks.iter().map(|ack| store.advance(user, &phone, ack));
+    let devices: Vec<_> = (0..16).map(|_| fresh_device()).collect();
+    let begins = devices.iter().map(|device| positions(store, user, device));
+    let (advanced, told) = join(join_all(advances), join_all(begins)).await;
+    for advanced in advanced {
+        advanced.unwrap();
+    }
+    for (device, told) in devices.iter().zip(told) {
+        assert_eq!(positions(store, user, device).await, told);
+    }
 }
 
 /// A user can be given positions before it has any device; they never move back either.
@@ -151,7 +194,10 @@ pub async fn a_user_can_begin_without_a_device(store: &dyn MessageStore) {
     store.begin_at(user, &[]).await.unwrap();
     store.begin_at(user, &[at(&log, 1, 40)]).await.unwrap();
     store.begin_at(user, &[at(&log, 1, 30)]).await.unwrap();
-    assert_eq!(positions(store, user, &device).await, [at(&log, 1, 40)]);
+    assert_eq!(
+        positions(store, user, &fresh_device()).await,
+        [at(&log, 1, 40)]
+    );
     store.begin_at(user, &[at(&log, 2, 10)]).await.unwrap();
     assert_eq!(positions(store, user, &device).await, [at(&log, 2, 10)]);
     store

@@ -5,8 +5,7 @@ use crate::backend::embedded::{Change, keys, values};
 use crate::id::{DeviceId, UserId};
 use crate::message::Position;
 
-/// Gives a device that advances for the first time the positions of its user, with which it
-/// began: from here on other devices do not move it.
+/// Gives a device that is new the positions of its user: from here on other devices do not move it.
 pub(super) fn begin(change: &mut Change<'_>, user: UserId, device: &DeviceId) -> Result<()> {
     let began = keys::began(user, device);
     if change.get(&began)?.is_some() {

@@ -2,7 +2,7 @@
 -- KEYS: the user's positions, and the device's if a device moves.
 -- ARGV: conversation, epoch, sequence; again for each position.
 
--- A device that moves for the first time was where its user is; from here on it has its own.
+-- Nearly always it has begun when it attached (begin.lua); not if that was lost.
 if KEYS[2] and redis.call('EXISTS', KEYS[2]) == 0 then
   local begin = redis.call('HGETALL', KEYS[1])
   for i = 1, #begin, 2 do

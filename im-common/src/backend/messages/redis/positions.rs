@@ -10,7 +10,11 @@ use crate::id::{DeviceId, LogEpoch, Sequence, UserId};
 use crate::message::Position;
 
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("advance.lua")));
-static POSITIONS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("positions.lua")));
+static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("begin.lua")));
+
+/// Where in the lobby a device began whose user had no positions: a hash without fields would be
+/// none.
+const NOTHING: &str = "0:0";
 
 impl RedisMessages {
     /// `keys`: where the user's positions are, and where the device's if one moves.
@@ -26,22 +30,24 @@ impl RedisMessages {
         self.connection.call(&call).await
     }
 
-    pub(super) async fn read_positions(
+    pub(super) async fn begin_device(
         &self,
         user: UserId,
         device: &DeviceId,
     ) -> Result<Vec<Position>> {
-        let call = POSITIONS.on(&[
+        let call = BEGIN.on(&[
             self.keys.positions(user),
             self.keys.positions_of(user, device),
         ]);
         let positions: HashMap<String, String> = self.connection.call(&call).await?;
-        let decode = |(conversation, at): (&String, &String)| decode(conversation, at);
-        positions.iter().map(decode).collect()
+        let positions = positions.iter().filter(|(_, at)| *at != NOTHING);
+        positions
+            .map(|(conversation, at)| decode(conversation, at))
+            .collect()
     }
 }
 
-/// Reads what `advance.lua` writes.
+/// Reads what `advance.lua` and `begin.lua` write.
 fn decode(conversation: &str, at: &str) -> Result<Position> {
     let malformed = || BackendError::damaged(format!("position {at:?} in {conversation:?}"));
     let (epoch, sequence) = at.split_once(':').ok_or_else(malformed)?;
