@@ -71,7 +71,8 @@ impl Client {
     /// Sends a message. It goes out in the order of the calls, over as many connections as it
     /// takes; await the returned handle to learn how it ends.
     ///
-    /// With 10,000 sends unanswered, a further one waits for room inside of its handle.
+    /// With 10,000 sends unanswered, further ones wait for room, in the same order, each as long as
+    /// its handle is kept and its deadline has not passed.
     pub fn send(&self, to: impl Into<Recipient>, text: impl Into<String>) -> Sending {
         self.send_as(MessageId::fresh(), to, text)
     }
@@ -143,7 +144,7 @@ impl Client {
     }
 
     /// Waits until every send so far has ended, one way or the other; those that still wait for
-    /// room inside of their handle do not count. Cancel-safe.
+    /// room do not count. Cancel-safe.
     pub async fn flush(&self) {
         self.handle.outbox.flush().await;
     }

@@ -6,6 +6,7 @@
 //! What was accepted lately is kept for a while: should a log lose it, it is offered again.
 
 mod kept;
+mod line;
 mod shared;
 #[cfg(test)]
 mod tests;

@@ -53,8 +53,9 @@ type Outcome = Pin<Box<dyn Future<Output = Result<Receipt, SendError>> + Send + 
 
 /// A message on its way. Await it to learn how it ends.
 ///
-/// Dropping it does not cancel the message, with one exception: when 10,000 sends have no answer
-/// yet, a further one waits for room in here, and only while it is awaited. Awaiting it through
+/// Dropping it does not cancel the message, with one exception: while 10,000 sends have no answer,
+/// further ones wait in line for room, in the order of the calls, and dropping this takes the message
+/// out of the line. Whether this is awaited makes no difference to the message. Awaiting it through
 /// `&mut` is cancel-safe.
 #[must_use = "a send that is not awaited may fail unnoticed"]
 pub struct Sending {

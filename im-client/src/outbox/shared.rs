@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use im_common::message::{Position, Receipt, Submission};
 use im_common::wire;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Answer, Forked, Outbox, Outcome, Refused};
+use super::line::{Line, Waiting};
+use super::{Answer, Forked, Outbox, Refused};
 use crate::sending::{SendError, Sending};
 
-/// Sends without an answer: at most this many are held in memory, further ones wait for room.
+/// Sends without an answer: at most this many are in the outbox, further ones wait for room in line.
 const UNANSWERED_MAX: usize = 10_000;
 
 /// A send on its way into the outbox.
@@ -21,10 +22,29 @@ pub(crate) struct NewSend {
     pub(crate) deadline: Instant,
 }
 
+/// All sends of one client: those that have room, and those that wait for it behind them.
+#[derive(Debug)]
+struct Sends {
+    outbox: Outbox,
+    line: Line,
+}
+
+/// The place of a send in the line, given up when its handle is dropped.
+struct Place {
+    shared: Arc<SharedOutbox>,
+    number: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shared.lock().line.leave(self.number);
+    }
+}
+
 /// The outbox of one client. Its locks are held within single methods only.
 #[derive(Debug)]
 pub(crate) struct SharedOutbox {
-    outbox: Mutex<Outbox>,
+    sends: Mutex<Sends>,
     room: Arc<Semaphore>,
     /// Wakes the connection: something can be offered.
     offerable: Notify,
@@ -38,7 +58,10 @@ impl SharedOutbox {
         let outbox = Outbox::new();
         let oldest = watch::Sender::new(outbox.oldest());
         Self {
-            outbox: Mutex::new(outbox),
+            sends: Mutex::new(Sends {
+                outbox,
+                line: Line::default(),
+            }),
             room: Arc::new(Semaphore::new(UNANSWERED_MAX)),
             offerable: Notify::new(),
             pushed: Notify::new(),
@@ -46,74 +69,70 @@ impl SharedOutbox {
         }
     }
 
-    /// Puts a send in its place at once; when there is no room, its handle waits for some.
+    /// Puts a send in its place at once: in the outbox, or in the line before it when there is no
+    /// room. Who waits in line leaves it when the handle is dropped.
     pub(crate) fn start(self: &Arc<Self>, send: NewSend) -> Sending {
         let id = send.submission.id;
-        match Arc::clone(&self.room).try_acquire_owned() {
-            Ok(room) => {
-                let outcome = self.put(send, room);
-                Sending::new(id, async {
-                    outcome.await.unwrap_or(Err(SendError::Closed))
-                })
-            }
-            Err(_) => Sending::new(id, Arc::clone(self).start_later(send)),
-        }
-    }
-
-    /// Waits for room, then for the outcome. Sends that wait get room in the order in which they
-    /// were first polled.
-    async fn start_later(self: Arc<Self>, send: NewSend) -> Outcome {
-        let acquired = Arc::clone(&self.room).acquire_owned();
-        let room = match tokio::time::timeout_at(send.deadline, acquired).await {
-            Ok(Ok(room)) => room,
-            Ok(Err(_)) => return Err(SendError::Closed),
-            Err(_) => return Err(SendError::Unknown),
-        };
-        let outcome = self.put(send, room);
-        outcome.await.unwrap_or(Err(SendError::Closed))
+        let (sender, outcome) = oneshot::channel();
+        let mut place = None;
+        self.change(|sends| {
+            let number = sends.line.push(Waiting {
+                send,
+                outcome: sender,
+            });
+            self.admit(sends);
+            place = (!sends.line.is_empty()).then(|| Place {
+                shared: Arc::clone(self),
+                number,
+            });
+        });
+        self.pushed.notify_one();
+        Sending::new(id, async {
+            let _place = place;
+            outcome.await.unwrap_or(Err(SendError::Closed))
+        })
     }
 
     /// See [`Outbox::offers`].
     pub(crate) fn offers(&self, in_flight_max: usize) -> Vec<wire::Submit> {
-        self.lock().offers(in_flight_max, Instant::now())
+        self.lock().outbox.offers(in_flight_max, Instant::now())
     }
 
     /// See [`Outbox::resume_at`].
     pub(crate) fn resume_at(&self) -> Option<Instant> {
-        self.lock().resume_at()
+        self.lock().outbox.resume_at()
     }
 
     /// See [`Outbox::accepted`].
     pub(crate) fn accepted(&self, receipt: Receipt) {
-        self.change(|outbox| outbox.accepted(receipt, Instant::now()));
+        self.change(|sends| sends.outbox.accepted(receipt, Instant::now()));
     }
 
     /// See [`Outbox::forked`].
     pub(crate) fn forked(&self, forked: &Forked) {
-        self.change(|outbox| outbox.forked(forked, Instant::now()));
+        self.change(|sends| sends.outbox.forked(forked, Instant::now()));
         self.pushed.notify_one();
     }
 
     /// See [`Outbox::forked_unseen`].
     pub(crate) fn forked_unseen(&self, position: &Position) {
-        self.change(|outbox| outbox.forked_unseen(position, Instant::now()));
+        self.change(|sends| sends.outbox.forked_unseen(position, Instant::now()));
         self.pushed.notify_one();
     }
 
     /// See [`Outbox::refused`].
     pub(crate) fn refused(&self, refused: Refused, random: f64) {
-        self.change(|outbox| outbox.refused(refused, Instant::now(), random));
+        self.change(|sends| sends.outbox.refused(refused, Instant::now(), random));
     }
 
     /// See [`Outbox::rewind`].
     pub(crate) fn rewind(&self) {
-        self.change(Outbox::rewind);
+        self.change(|sends| sends.outbox.rewind());
     }
 
-    /// See [`Outbox::close`].
+    /// See [`Outbox::close`]. Those in line follow: a closed outbox has room for all, and ends them.
     pub(crate) fn close(&self) {
-        self.room.close();
-        self.change(Outbox::close);
+        self.change(|sends| sends.outbox.close());
     }
 
     /// Resolves when something new can be offered. Cancel-safe; for one waiter.
@@ -123,7 +142,7 @@ impl SharedOutbox {
 
     /// Resolves when every send that was in the outbox at the time of the call has ended.
     pub(crate) async fn flush(&self) {
-        let end = self.lock().next_number();
+        let end = self.lock().outbox.next_number();
         let mut oldest = self.oldest.subscribe();
         // The sender lives in `self`, so the channel cannot close while this waits.
         let _ = oldest.wait_for(|oldest| *oldest >= end).await;
@@ -136,27 +155,34 @@ impl SharedOutbox {
             match deadline {
                 Some(deadline) => {
                     sleep_until(deadline).await;
-                    self.change(|outbox| outbox.expire(Instant::now()));
+                    self.change(|sends| sends.expire(Instant::now()));
                 }
                 None => self.pushed.notified().await,
             }
         }
     }
 
-    fn put(&self, send: NewSend, room: OwnedSemaphorePermit) -> oneshot::Receiver<Outcome> {
-        let (sender, outcome) = oneshot::channel();
-        let answer = Answer::new(sender, Some(room));
-        self.change(|outbox| outbox.push(send.submission, send.deadline, answer));
-        self.offerable.notify_one();
-        self.pushed.notify_one();
-        outcome
+    /// Puts those who wait into the outbox, in order, as far as there is room.
+    fn admit(&self, sends: &mut Sends) {
+        while !sends.line.is_empty() {
+            let Ok(room) = Arc::clone(&self.room).try_acquire_owned() else {
+                return;
+            };
+            let Some(Waiting { send, outcome }) = sends.line.pop() else {
+                return;
+            };
+            let answer = Answer::new(outcome, Some(room));
+            sends.outbox.push(send.submission, send.deadline, answer);
+            self.offerable.notify_one();
+        }
     }
 
-    /// Changes the outbox, then tells those who flush.
-    fn change(&self, act: impl FnOnce(&mut Outbox)) {
-        let mut outbox = self.lock();
-        act(&mut outbox);
-        let now_oldest = outbox.oldest();
+    /// Changes the sends, fills the room that this made, then tells those who flush.
+    fn change(&self, act: impl FnOnce(&mut Sends)) {
+        let mut sends = self.lock();
+        act(&mut sends);
+        self.admit(&mut sends);
+        let now_oldest = sends.outbox.oldest();
         self.oldest.send_if_modified(|oldest| {
             let moved = *oldest != now_oldest;
             *oldest = now_oldest;
@@ -164,8 +190,21 @@ impl SharedOutbox {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Outbox> {
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Sends> {
+        self.sends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sends {
+    fn expire(&mut self, now: Instant) {
+        // Those in line first, or the room that others leave would be given to the late.
+        self.line.expire(now);
+        self.outbox.expire(now);
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let both = [self.outbox.next_deadline(), self.line.next_deadline()];
+        both.into_iter().flatten().min()
     }
 }
 
