@@ -121,8 +121,10 @@ pub trait MessageStore: Send + Sync {
     /// devices handle later does not move it. A conversation that is missing was never handled.
     async fn begin(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>>;
 
-    /// Notes that messages have reached every server that must have them. Idempotent.
-    async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()>;
+    /// Notes that messages have reached every server that must have them. Idempotent. A position of
+    /// an earlier epoch settles the message that was there then; if that was lost, it settles
+    /// nothing, whatever has taken its sequence since.
+    async fn settle(&self, messages: &[Position]) -> Result<()>;
 
     /// Returns at most `limit` messages that were not settled within `waiting` of being stored
     /// or claimed, and claims them: the next call returns them only after another `waiting`, and

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use im_common::backend::messages::MessageStore;
-use im_common::id::{ConversationId, Sequence};
-use im_common::message::StoredMessage;
+use im_common::message::{Position, StoredMessage};
 use im_common::planted::{Bug, is_planted};
 use im_common::tasks::Tasks;
 use tokio::sync::mpsc;
@@ -15,11 +14,9 @@ const QUEUE_MAX: usize = 16 * 1024;
 /// Settled in one call.
 const BATCH_MAX: usize = 1024;
 
-type Key = (ConversationId, Sequence);
-
 /// Settles finished errands in batches.
 pub(super) struct Settler {
-    finished: mpsc::Sender<Key>,
+    finished: mpsc::Sender<Position>,
 }
 
 impl Settler {
@@ -35,14 +32,18 @@ impl Settler {
     /// Begins an errand: it is finished when the last clone is dropped, unless one has failed.
     pub(super) fn errand(&self, message: &StoredMessage) -> Arc<Errand> {
         Arc::new(Errand {
-            key: Some((message.conversation.clone(), message.sequence)),
+            message: Some(Position {
+                conversation: message.conversation.clone(),
+                epoch: message.epoch,
+                sequence: message.sequence,
+            }),
             failed: AtomicBool::new(false),
             finished: self.finished.clone(),
         })
     }
 }
 
-async fn settle(messages: Arc<dyn MessageStore>, mut waiting: mpsc::Receiver<Key>) {
+async fn settle(messages: Arc<dyn MessageStore>, mut waiting: mpsc::Receiver<Position>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
         if let Err(error) = messages.settle(&batch).await {
@@ -54,9 +55,9 @@ async fn settle(messages: Arc<dyn MessageStore>, mut waiting: mpsc::Receiver<Key
 
 /// One message's way to all its servers; shared by the parcels that carry it.
 pub(super) struct Errand {
-    key: Option<Key>,
+    message: Option<Position>,
     failed: AtomicBool,
-    finished: mpsc::Sender<Key>,
+    finished: mpsc::Sender<Position>,
 }
 
 impl Errand {
@@ -69,9 +70,9 @@ impl Errand {
 
 impl Drop for Errand {
     fn drop(&mut self) {
-        if let (false, Some(key)) = (*self.failed.get_mut(), self.key.take()) {
+        if let (false, Some(message)) = (*self.failed.get_mut(), self.message.take()) {
             // Full or stopping: the message stays unsettled, which only costs a repetition.
-            self.finished.try_send(key).ok();
+            self.finished.try_send(message).ok();
         }
     }
 }

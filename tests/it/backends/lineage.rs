@@ -1,5 +1,7 @@
 //! What logs in Redis become when Redis loses the end of them.
 
+use std::time::Duration;
+
 use im_common::backend::Backend;
 use im_common::backend::messages::{Appended, Range};
 use im_common::id::{ConversationId, LogEpoch, Sequence};
@@ -106,6 +108,56 @@ async fn a_log_that_lost_its_end_goes_on_in_a_later_epoch() {
     let heads = world.backend.messages.resume(&[told, other]).await.unwrap();
     let handled: Vec<_> = heads.iter().map(|head| head.handled.0).collect();
     assert_eq!(handled, [3, 4]);
+}
+
+/// Claims what waits, and gives their sequences and texts.
+async fn claim(world: &World) -> Vec<(Position, String)> {
+    let messages = &world.backend.messages;
+    let claimed = until_ok(|| messages.claim_unsettled(Duration::ZERO, 100)).await;
+    let claimed = claimed.into_iter().map(|message| {
+        let position = Position {
+            conversation: message.conversation,
+            epoch: message.epoch,
+            sequence: message.sequence,
+        };
+        (position, message.text)
+    });
+    claimed.collect()
+}
+
+/// What is settled late, by a route that had it before the loss, is another message.
+#[tokio::test]
+async fn a_lost_message_does_not_settle_the_one_that_took_its_sequence() {
+    let mut world = World::start().await;
+    let kept = world.fill(1).await;
+    let copy = world.redis.save_disk();
+    let lost = world.append("lost").await.position;
+    world.lose_what_came_after(copy).await;
+    let other = world.append("other").await.position;
+    assert_eq!(other.sequence, lost.sequence);
+
+    // The one that was kept is settled as of its own epoch, and of no other place.
+    let messages = &world.backend.messages;
+    messages.settle(&[kept, lost]).await.unwrap();
+    let claimed = claim(&world).await;
+    assert_eq!(claimed, [(other.clone(), "other".to_owned())]);
+    messages.settle(&[other]).await.unwrap();
+    assert_eq!(claim(&world).await, []);
+}
+
+/// Whoever takes over a message after a restart reads it in a later epoch than it was marked in.
+#[tokio::test]
+async fn a_message_of_an_earlier_epoch_is_settled_in_a_later_one() {
+    let world = World::start().await;
+    let first = world.append("first").await.position;
+    world.redis.restart().await;
+    let second = world.append("second").await.position;
+    assert!(second.epoch > first.epoch);
+    let (claimed, _): (Vec<_>, Vec<_>) = claim(&world).await.into_iter().unzip();
+    assert!(claimed.iter().all(|at| at.epoch == second.epoch));
+    assert_eq!(claimed.len(), 2);
+    world.backend.messages.settle(&claimed).await.unwrap();
+    assert_eq!(claim(&world).await, []);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use im_common::backend::directory::{Account, Directory, Login, Registered};
 use im_common::backend::messages::{AppendError, Appended, MessageStore, Range};
 use im_common::backend::sessions::{Attached, Renewed, SessionStore, SlotPolicy};
 use im_common::backend::{BackendError, Result};
-use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
+use im_common::id::{ConversationId, DeviceId, UserId};
 use im_common::message::{Draft, Head, Page, Position, Session, StoredMessage};
 use im_common::name::UserName;
 use im_common::secret::Secret;
@@ -96,7 +96,7 @@ impl MessageStore for FaultyMessages {
         self.gate.guard(call, lost).await
     }
 
-    async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()> {
+    async fn settle(&self, messages: &[Position]) -> Result<()> {
         self.gate.guard(|| self.inner.settle(messages), lost).await
     }
 

@@ -187,7 +187,7 @@ impl MessageStore for PlantedMessages {
         Ok(positions)
     }
 
-    async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()> {
+    async fn settle(&self, messages: &[Position]) -> Result<()> {
         self.inner.settle(messages).await
     }
 

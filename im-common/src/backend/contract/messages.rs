@@ -47,6 +47,7 @@ pub async fn suite(store: Arc<dyn MessageStore>) {
     positions::acks_at_once_end_at_the_newest(store).await;
     unsettled::unsettled_messages_are_claimed_in_turns(store).await;
     unsettled::settled_messages_are_not_claimed(store).await;
+    unsettled::another_epoch_settles_nothing(store).await;
     unsettled::a_claim_is_bounded(store).await;
 }
 

@@ -139,8 +139,8 @@ async fn unsettled_messages_are_claimed_after_reopening() {
     {
         let backend = reopened(&folder);
         let drafts = ["one", "two", "three"].map(|text| draft(&conversation(), text));
-        backend.messages.append(drafts.to_vec()).await;
-        let settled = [(conversation(), Sequence(2))];
+        let appended = backend.messages.append(drafts.to_vec()).await.remove(1);
+        let settled = [appended.unwrap().into_receipt().position];
         backend.messages.settle(&settled).await.unwrap();
     }
     let backend = reopened(&folder);

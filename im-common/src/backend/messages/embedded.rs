@@ -3,6 +3,7 @@
 mod advance;
 mod append;
 mod read;
+mod settle;
 mod unsettled;
 
 use std::sync::Arc;
@@ -196,16 +197,11 @@ impl MessageStore for EmbeddedMessages {
             .collect()
     }
 
-    async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()> {
-        let settled = messages.to_vec();
+    async fn settle(&self, messages: &[Position]) -> Result<()> {
+        let messages = messages.to_vec();
         let unsettled = Arc::clone(&self.unsettled);
         let settle = move |change: &mut Change<'_>| {
-            for (conversation, sequence) in &settled {
-                let mark = keys::mark(conversation, *sequence);
-                if change.get(&mark)?.is_some() {
-                    change.remove(mark);
-                }
-            }
+            let settled = settle::settle(change, &messages)?;
             change.when_committed(move || unsettled.forget(&settled));
             Ok(())
         };

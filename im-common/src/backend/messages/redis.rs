@@ -14,7 +14,7 @@ use prost::Message as _;
 use super::{AppendError, Appended, MessageStore, Range};
 use crate::backend::redis::{Call, Connection, Keys};
 use crate::backend::{BackendError, Result};
-use crate::id::{ConversationId, DeviceId, Sequence, UserId};
+use crate::id::{ConversationId, DeviceId, UserId};
 use crate::message::{Draft, Head, Page, Position, StoredMessage};
 use crate::wire;
 
@@ -91,7 +91,7 @@ impl MessageStore for RedisMessages {
         self.begin_device(user, device).await
     }
 
-    async fn settle(&self, messages: &[(ConversationId, Sequence)]) -> Result<()> {
+    async fn settle(&self, messages: &[Position]) -> Result<()> {
         self.settle_all(messages).await
     }
 

@@ -1,6 +1,6 @@
 //! Messages whose fan-out nobody finished.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::super::{SOON, draft, fresh_conversation};
 use super::append;
 use crate::backend::messages::MessageStore;
-use crate::id::ConversationId;
-use crate::message::StoredMessage;
+use crate::id::{ConversationId, LogEpoch};
+use crate::message::{Position, StoredMessage};
 
 /// Short, so that the suite is; long against the time of a call.
 const WAITING: Duration = Duration::from_millis(300);
@@ -62,8 +62,7 @@ pub async fn unsettled_messages_are_claimed_in_turns(store: &dyn MessageStore) {
     let nearly = WAITING * 9 / 10;
     assert!(gaps.iter().all(|gap| *gap >= nearly), "{gaps:?}");
     assert!(gaps[2] > WAITING * 5 / 4, "later each time: {gaps:?}");
-    let mark = [(log, receipt.position.sequence)];
-    store.settle(&mark).await.unwrap();
+    store.settle(&[receipt.position]).await.unwrap();
 }
 
 /// Settling ends the claims; settling twice, or what never was, is no error.
@@ -75,13 +74,14 @@ pub async fn settled_messages_are_not_claimed(store: &dyn MessageStore) {
     }
     let again = draft(&log, "once");
     receipts.push(append(store, again.clone()).await);
-    let mark = |n: usize| (log.clone(), receipts[n].position.sequence);
+    let mark = |n: usize| receipts[n].position.clone();
     store.settle(&[mark(0), mark(2), mark(3)]).await.unwrap();
     store.settle(&[mark(0)]).await.unwrap();
-    store
-        .settle(&[(fresh_conversation(), receipts[0].position.sequence)])
-        .await
-        .unwrap();
+    let nowhere = Position {
+        conversation: fresh_conversation(),
+        ..mark(0)
+    };
+    store.settle(&[nowhere]).await.unwrap();
     store.settle(&[]).await.unwrap();
     let duplicate = store.append(vec![again]).await.remove(0).unwrap();
     assert_eq!(duplicate.into_receipt(), receipts[3]);
@@ -97,23 +97,45 @@ pub async fn settled_messages_are_not_claimed(store: &dyn MessageStore) {
     );
 }
 
+/// What was settled in a life of the log that is gone was another message.
+pub async fn another_epoch_settles_nothing(store: &dyn MessageStore) {
+    let log = fresh_conversation();
+    let receipts = [
+        append(store, draft(&log, "one")).await,
+        append(store, draft(&log, "two")).await,
+    ];
+    let [one, two] = receipts.map(|receipt| receipt.position);
+    let earlier = Position {
+        epoch: LogEpoch(two.epoch.0 - 1),
+        ..two.clone()
+    };
+    store.settle(&[one, earlier]).await.unwrap();
+    let claimed = claim_soon(store, &log).await;
+    assert_eq!(super::sequences(&claimed), [2]);
+    store.settle(&[two]).await.unwrap();
+}
+
 /// A claim takes no more than asked for; the rest is there for the next.
 pub async fn a_claim_is_bounded(store: &dyn MessageStore) {
     let log = fresh_conversation();
     super::fill(store, &log, 5).await;
     sleep(WAITING * 2).await;
     assert!(store.claim_unsettled(WAITING, 0).await.unwrap().is_empty());
-    let mut claimed = BTreeSet::new();
+    let mut claimed = HashSet::new();
     let claiming = async {
         while claimed.len() < 5 {
             let some = store.claim_unsettled(WAITING, 2).await.unwrap();
             assert!(some.len() <= 2);
             let own = some.into_iter().filter(|m| m.conversation == log);
-            claimed.extend(own.map(|message| message.sequence));
+            claimed.extend(own.map(|message| Position {
+                conversation: message.conversation,
+                epoch: message.epoch,
+                sequence: message.sequence,
+            }));
         }
     };
     let claiming = timeout(SOON, claiming).await;
     claiming.expect("the rest is claimed in turn");
-    let marks: Vec<_> = claimed.into_iter().map(|seq| (log.clone(), seq)).collect();
+    let marks: Vec<_> = claimed.into_iter().collect();
     store.settle(&marks).await.unwrap();
 }

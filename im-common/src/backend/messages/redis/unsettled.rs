@@ -19,19 +19,28 @@ static ENTRY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("entr
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 impl RedisMessages {
-    pub(super) async fn settle_all(&self, messages: &[(ConversationId, Sequence)]) -> Result<()> {
-        let mut shards: HashMap<u64, Vec<String>> = HashMap::new();
-        for (conversation, sequence) in messages {
-            shards
-                .entry(shard_of(conversation))
-                .or_default()
-                .push(format!("{conversation}/{sequence}"));
+    pub(super) async fn settle_all(&self, messages: &[Position]) -> Result<()> {
+        let mut shards: HashMap<u64, Vec<&Position>> = HashMap::new();
+        for message in messages {
+            let shard = shard_of(&message.conversation);
+            shards.entry(shard).or_default().push(message);
         }
-        let settle = |(shard, members): (u64, Vec<String>)| {
-            SETTLE.on(&self.unsettled_keys(shard)).arg(members)
-        };
+        let settle = |(shard, messages): (u64, Vec<&Position>)| self.settle_call(shard, &messages);
         let calls = shards.into_iter().map(settle).collect();
         self.connection.all::<()>(calls).await.map(drop)
+    }
+
+    fn settle_call(&self, shard: u64, messages: &[&Position]) -> Call {
+        let mut keys = self.unsettled_keys(shard).to_vec();
+        for message in messages {
+            keys.push(self.keys.meta(&message.conversation));
+            keys.push(self.keys.epochs(&message.conversation));
+        }
+        messages.iter().fold(SETTLE.on(&keys), |call, message| {
+            call.arg(member(&message.conversation, message.sequence))
+                .arg(message.epoch.0)
+                .arg(message.sequence.0)
+        })
     }
 
     pub(super) async fn claim(
@@ -86,17 +95,19 @@ impl RedisMessages {
         }
         let known: Vec<(ConversationId, Sequence)> = known.into_iter().flatten().collect();
         let look = |(conversation, sequence): &(ConversationId, Sequence)| {
+            let [unsettled, claims] = self.unsettled_keys(shard_of(conversation));
+            let (log, meta) = (self.keys.log(conversation), self.keys.meta(conversation));
             ENTRY
-                .on(&[self.keys.log(conversation), self.keys.meta(conversation)])
+                .on(&[log, meta, unsettled, claims])
                 .arg(sequence.0)
+                .arg(member(conversation, *sequence))
         };
         let calls: Vec<Call> = known.iter().map(look).collect();
         let entries: Vec<Option<(u64, Vec<u8>)>> = self.connection.all(calls).await?;
         let mut messages = Vec::with_capacity(known.len());
-        let mut lost = Vec::new();
         for ((conversation, sequence), entry) in known.into_iter().zip(entries) {
+            // Its log began anew: nothing is left that could be fanned out.
             let Some((epoch, entry)) = entry else {
-                lost.push((conversation, sequence));
                 continue;
             };
             let position = Position {
@@ -110,14 +121,16 @@ impl RedisMessages {
                 Err(error) => tracing::error!(%error, "unsettled message cannot be read"),
             }
         }
-        // Their log began anew: nothing is left that could be fanned out.
-        self.settle_all(&lost).await?;
         Ok(messages)
     }
 
     fn unsettled_keys(&self, shard: u64) -> [String; 2] {
         [self.keys.unsettled(shard), self.keys.claims(shard)]
     }
+}
+
+fn member(conversation: &ConversationId, sequence: Sequence) -> String {
+    format!("{conversation}/{sequence}")
 }
 
 fn parse(member: &str) -> Option<(ConversationId, Sequence)> {
