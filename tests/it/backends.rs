@@ -6,6 +6,7 @@ mod etcd;
 mod full;
 mod lineage;
 mod redis;
+mod user_ids;
 
 use std::time::Duration;
 

@@ -46,7 +46,8 @@ pub struct Login {
 /// Accounts by name and id, and the devices that are logged in. Durable when it answers.
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// Registers a name. Of several at once with the same skeleton exactly one succeeds.
+    /// Registers a name. Of several at once with the same skeleton exactly one succeeds. The user id
+    /// was never given to anybody before, also if the store has lost accounts since.
     async fn register(&self, name: &UserName, password_hash: Secret<String>) -> Result<Registered>;
 
     /// Finds an account by name, without regard to case.

@@ -11,6 +11,8 @@ use crate::id::{DeviceId, UserId};
 use crate::name::UserName;
 use crate::secret::Secret;
 
+static DRAW_USER: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("redis/draw_user.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/claim.lua")));
 static LOG_IN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/log_in.lua")));
 static LOG_OUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/log_out.lua")));
@@ -27,11 +29,14 @@ impl RedisDirectory {
         Self { connection, keys }
     }
 
-    /// Draws an id that nobody has. The counter alone may have been lost while accounts were not:
-    /// steps that double leave any number of taken ids behind soon.
+    /// Draws an id that nobody has or had, even if the counter was lost. Should the clock have been
+    /// set back too, while accounts were not lost: steps that double leave any number of taken ids
+    /// behind soon.
     async fn draw_id(&self) -> Result<UserId> {
         for doublings in 0..53 {
-            let draw = Call::new("INCRBY", &self.keys.last_user()).arg(1_u64 << doublings);
+            let draw = DRAW_USER
+                .on(&[self.keys.last_user()])
+                .arg(1_u64 << doublings);
             let user = UserId::new(self.connection.call(&draw).await?)
                 .map_err(BackendError::unavailable)?;
             let look = Call::new("EXISTS", &self.keys.name(user));

@@ -69,7 +69,7 @@ impl Keys {
         format!("{}:{{n:{}}}:account", self.prefix, name.skeleton())
     }
 
-    /// The number from which user ids are drawn.
+    /// The newest user id; at least the milliseconds since 2026 when it was drawn.
     pub(in crate::backend) fn last_user(&self) -> String {
         format!("{}:last-user", self.prefix)
     }
