@@ -148,7 +148,7 @@ async fn a_lost_message_does_not_settle_the_one_that_took_its_sequence() {
 /// Whoever takes over a message after a restart reads it in a later epoch than it was marked in.
 #[tokio::test]
 async fn a_message_of_an_earlier_epoch_is_settled_in_a_later_one() {
-    let world = World::start().await;
+    let mut world = World::start().await;
     let first = world.append("first").await.position;
     world.redis.restart().await;
     let second = world.append("second").await.position;
