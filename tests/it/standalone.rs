@@ -35,7 +35,7 @@ async fn kill_nine_loses_nothing_accepted() {
     futures::future::join_all(sent.into_iter().map(accepted)).await;
     process.signal("KILL").await;
     drop(tail);
-    drop(process);
+    process.ended().await;
 
     let (process, url) = start(&folder).await;
     let mut bob = TestUser::offline(&[url], "bob");
