@@ -29,8 +29,8 @@ pub(crate) fn render_to(file: &Path, out: &Path, planted: Option<&str>) -> anyho
     Ok(())
 }
 
-/// The last run of each scenario in each profile with each seed.
-type Latest<'a> = BTreeMap<(&'a str, &'a str), BTreeMap<u64, &'a RunResult>>;
+/// The last run of each scenario in each profile, short and long, with each seed.
+type Latest<'a> = BTreeMap<(&'a str, &'a str, bool), BTreeMap<u64, &'a RunResult>>;
 
 fn render(entries: &[Entry], planted: Option<&str>) -> String {
     let mut latest = Latest::new();
@@ -38,7 +38,8 @@ fn render(entries: &[Entry], planted: Option<&str>) -> String {
     for entry in entries {
         match entry {
             Entry::Run(run) => {
-                let rows = latest.entry((&run.id, &run.profile)).or_default();
+                let key = (run.id.as_str(), run.profile.as_str(), run.long);
+                let rows = latest.entry(key).or_default();
                 rows.insert(run.seed, run);
             }
             Entry::Campaign(campaign) => campaigns.push(campaign),
@@ -48,14 +49,15 @@ fn render(entries: &[Entry], planted: Option<&str>) -> String {
     circumstances(&mut text, &latest, &campaigns);
     text.push_str(TABLE_HEAD);
     let scenarios = catalogue::all();
-    for ((id, profile), seeds) in &latest {
+    for ((id, profile, long), seeds) in &latest {
         if let Some(scenario) = scenarios.iter().find(|scenario| scenario.id == *id) {
-            row(
-                &mut text,
-                scenario,
-                profile,
-                &seeds.values().copied().collect::<Vec<_>>(),
-            );
+            let profile = if *long {
+                format!("{profile}, `--long`")
+            } else {
+                (*profile).to_owned()
+            };
+            let seeds: Vec<_> = seeds.values().copied().collect();
+            row(&mut text, scenario, &profile, &seeds);
         }
     }
     excluded(&mut text);
@@ -82,7 +84,7 @@ list of who is online is right, and no process has panicked or logged an error.
 const TABLE_HEAD: &str = "
 ## Faults
 
-Times are those of the worst seed.
+Times are those of the worst seed. With `--long` outages take as many minutes as the catalogue says.
 
 | fault | what | profile | seeds | accepted | lost | doubled | reordered | locked out | recovery p50 / p99 | bound | outcome |
 | --- | --- | --- | --: | --: | --: | --: | --: | --: | --: | --- | --- |

@@ -260,12 +260,26 @@ fn a_log_that_lost_its_end_may_say_it_again_elsewhere() {
     tale.see(&first, 7, 1);
     tale.see(&second, 7, 2);
     // The second was lost and offered again; its reader knows it and is not called again.
+    tale.checker.rewound(&chat());
     let (three, third) = tale.send();
     tale.checker
         .stored(tale.alice, two, &receipt(8, 3).unwrap().position);
     tale.end(three, &receipt(8, 2));
     tale.see(&third, 8, 2);
     assert_eq!(sums(&tale.verdict()), [0; 5]);
+}
+
+#[test]
+fn a_later_epoch_that_contradicts_the_earlier_one_is_noticed() {
+    let mut tale = Tale::begin();
+    let (one, first) = tale.send();
+    let (two, second) = tale.send();
+    tale.accept(one, 1);
+    tale.see(&first, 7, 1);
+    // Nobody was told of a loss, so numbers are good across epochs.
+    tale.end(two, &receipt(8, 1));
+    tale.see(&second, 8, 1);
+    assert!(tale.verdict().reordered >= 1);
 }
 
 #[test]
