@@ -4,9 +4,11 @@
 //! together, so asking for many things at once costs about one round trip.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use parking_lot::Mutex;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster_routing::Slot;
 use redis::{Client, Cmd, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo};
@@ -26,10 +28,15 @@ const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 /// Most calls of one request in flight: fills a socket's buffers, and keeps the answers that wait
 /// in memory few.
 const IN_FLIGHT_MAX: usize = 256;
+/// One line says it.
+const LOG_REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
 /// A connection that reconnects by itself. Clones share it.
 #[derive(Clone)]
-pub(in crate::backend) struct Connection(Link);
+pub(in crate::backend) struct Connection {
+    link: Link,
+    refusals: Arc<Refusals>,
+}
 
 #[derive(Clone)]
 enum Link {
@@ -47,7 +54,10 @@ impl Connection {
             BackendError::Unavailable(format!("cannot reach redis at {addresses}: {error}"))
         };
         match tokio::time::timeout(CALL_WITHIN, open(nodes)).await {
-            Ok(Ok(link)) => Ok(Self(link)),
+            Ok(Ok(link)) => Ok(Self {
+                link,
+                refusals: Arc::default(),
+            }),
             Ok(Err(error)) => Err(unreachable(&error)),
             Err(_) => Err(unreachable(&"no answer in time")),
         }
@@ -56,7 +66,7 @@ impl Connection {
     /// Warns of settings with which accepted messages may be lost. One that does not tell its
     /// settings, as managed ones do not, and a Redis Cluster are taken as they are.
     pub(in crate::backend) async fn warn_of_risks(&self) {
-        let Link::Node(node) = &self.0 else { return };
+        let Link::Node(node) = &self.link else { return };
         let mut config = redis::cmd("CONFIG");
         config.arg("GET").arg(&durability::SETTINGS);
         let mut node = node.clone();
@@ -99,9 +109,30 @@ impl Connection {
     }
 
     async fn call_until<T: FromRedisValue>(&self, call: &Call, deadline: Instant) -> Result<T> {
-        match timeout_at(deadline, self.0.call(call)).await {
-            Ok(answer) => answer.map_err(|error| classify(&error)),
+        match timeout_at(deadline, self.link.call(call)).await {
+            Ok(answer) => answer.map_err(|error| {
+                self.refusals.note(&error);
+                classify(&error)
+            }),
             Err(_) => Err(BackendError::unavailable("redis did not answer in time")),
+        }
+    }
+}
+
+/// Says in the log what a Redis that answers does not do: its memory is full, its disk fails,
+/// somebody else's value is at one of our keys. Whoever asked is told only to try again.
+#[derive(Default)]
+struct Refusals(Mutex<Option<Instant>>);
+
+impl Refusals {
+    fn note(&self, error: &RedisError) {
+        if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) {
+            return;
+        }
+        let mut last_logged = self.0.lock();
+        if last_logged.is_none_or(|last| last.elapsed() >= LOG_REFUSALS_EVERY) {
+            *last_logged = Some(Instant::now());
+            tracing::warn!(%error, "redis refuses");
         }
     }
 }
