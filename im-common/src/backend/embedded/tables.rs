@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use fjall::config::PinningPolicy;
 use fjall::{Database, KeyspaceCreateOptions, Readable, Slice, Snapshot};
 
 use super::commits::Commit;
@@ -59,7 +60,14 @@ impl Tables {
             .max_journaling_size(JOURNAL_BYTES_MAX)
             .cache_size(CACHE_BYTES)
             .open()?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES_MAX);
+        // Every message asks for an id that is not there. With millions of them the filters that say
+        // so outgrow the cache, and would be read again each time: they stay, some four bytes for
+        // each message.
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES_MAX)
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+        };
         Ok(Self {
             records: database.keyspace("records", options)?,
             marks: database.keyspace("marks", options)?,
