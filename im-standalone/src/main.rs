@@ -57,7 +57,11 @@ async fn main() -> ExitCode {
 
 async fn serve(args: Args, folder: Folder, shutdown: CancellationToken) -> anyhow::Result<()> {
     let node = Node::start(&args, &folder, &shutdown).await?;
-    let bot = residents::start_echo_bot(node.route_url(), &folder).await?;
+    let starting = residents::start_echo_bot(node.route_url(), &folder);
+    let Some(bot) = shutdown.run_until_cancelled(starting).await else {
+        return stop(node).await;
+    };
+    let bot = bot?;
     process::announce_ready(&args.telemetry, "im-standalone", &node.addresses());
     if args.wants_chat() {
         chat(&node, &folder, &shutdown).await?;
@@ -65,6 +69,10 @@ async fn serve(args: Args, folder: Folder, shutdown: CancellationToken) -> anyho
     }
     shutdown.cancelled().await;
     bot.close().await;
+    stop(node).await
+}
+
+async fn stop(node: Node) -> anyhow::Result<()> {
     tokio::time::timeout(STOP_WITHIN, node.stop())
         .await
         .context("did not stop in time")?

@@ -1,5 +1,7 @@
 //! Who lives in the standalone: the echo bot, and the user of this machine.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use im_client::{Client, ClientBuilder, Error, Message};
 use im_common::code::Code;
@@ -9,11 +11,33 @@ use crate::folder::Folder;
 
 /// The echo bot's name.
 pub(crate) const ECHO: &str = "echo";
+/// Between two attempts of the echo bot, each of which takes its time by itself.
+const ECHO_PAUSE: Duration = Duration::from_millis(500);
 /// Whoever has no usable name of their own.
 const SOMEBODY: &str = "me";
 
-/// Registers and connects the bot that answers every private message with the same text.
+/// Registers and connects the bot that answers every private message with the same text. After a
+/// crash everybody comes back at once, and a busy machine may let the bot wait: it tries again, for
+/// the others are served all the while.
 pub(crate) async fn start_echo_bot(route: &str, folder: &Folder) -> anyhow::Result<Client> {
+    loop {
+        match connect_echo_bot(route, folder).await {
+            Err(error) if is_retryable(&error) => {
+                tracing::warn!(error = format!("{error:#}"), "trying again");
+                tokio::time::sleep(ECHO_PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+fn is_retryable(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Error>()
+        .is_some_and(Error::is_retryable)
+}
+
+async fn connect_echo_bot(route: &str, folder: &Folder) -> anyhow::Result<Client> {
     let builder = resident(ECHO, route, folder).await?;
     let answer = async |client: Client, message: Message| {
         if message.is_private() {
