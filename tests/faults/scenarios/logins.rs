@@ -63,7 +63,7 @@ async fn full(run: &mut Run) -> anyhow::Result<()> {
     let mut more = Vec::new();
     // Whoever still finds a place fills it.
     let last = loop {
-        let within = millis(1500);
+        let within = seconds(5);
         match run
             .log_in(more.len() % users, &format!("more-{}", more.len()), within)
             .await
