@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use im_common::tasks::Tasks;
 use im_tests::deployment::{Deployment, Plan};
+use im_tests::dice::Dice;
 use im_tests::history::{Actor, History, Verdict};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, interval};
@@ -15,7 +16,6 @@ use tokio::time::{Instant, interval};
 use crate::load::{Load, recipient};
 use crate::options::CampaignOptions;
 use crate::results::{self, CampaignResult, Circumstances, Entry, Outcome, Sums};
-use crate::rng::Rng;
 use crate::runner;
 use injector::Injector;
 
@@ -30,27 +30,17 @@ const STUCK_AFTER: Duration = Duration::from_secs(90);
 const OWED_MAX: u64 = 10_000;
 /// How often somebody who waits looks.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// Nodes of a cluster.
-const SERVERS: usize = 3;
-const ROUTES: usize = 2;
 
 /// Runs a campaign; returns whether everything held.
 pub(crate) async fn run(options: &CampaignOptions) -> anyhow::Result<bool> {
     let name = format!("campaign-{}-{}", options.profile, options.seed);
     let folder = runner::empty(options.place.folder.join(name))?;
-    let plan = Plan {
-        profile: options.profile,
-        servers: SERVERS,
-        routes: ROUTES,
-        server_options: Vec::new(),
-        data_bytes_max: None,
-        binaries: options.place.binaries()?,
-        folder: folder.clone(),
-    };
+    let binaries = options.place.binaries()?;
+    let plan = Plan::new(options.profile, binaries, folder.clone());
     let history = History::new(options.seed);
     let deployment = Deployment::start(plan).await?;
     let load = Load::gather(&history, &deployment.urls(), options.users).await;
-    let mut injector = Injector::new(deployment, history.clone(), Rng::new(options.seed));
+    let mut injector = Injector::new(deployment, history.clone(), Dice::new(options.seed));
     let began = Instant::now();
     let sending = Sending::start(&load, &history, options);
     let mut broken = Vec::new();
@@ -165,13 +155,13 @@ impl Sending {
     fn start(load: &Load, history: &History, options: &CampaignOptions) -> Self {
         let tasks = Tasks::new();
         for author in 0..load.actors().len() {
-            let rng = Rng::new(options.seed ^ ((author as u64 + 1) << 32));
+            let dice = Dice::new(options.seed ^ ((author as u64 + 1) << 32));
             let stop = tasks.token();
             let author = Author {
                 actors: load.shared(),
                 author,
                 history: history.clone(),
-                rng,
+                dice,
             };
             let sending = author.send_on(options.window, options.lobby);
             tasks.spawn("author", async move {
@@ -192,17 +182,17 @@ struct Author {
     actors: Arc<[Actor]>,
     author: usize,
     history: History,
-    rng: Rng,
+    dice: Dice,
 }
 
 impl Author {
-    async fn send_on(mut self, window: usize, lobby: u64) {
+    async fn send_on(mut self, window: usize, lobby: usize) {
         let window = Arc::new(Semaphore::new(window));
         loop {
             while self.history.owed() > OWED_MAX {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
-            let to = recipient(&self.actors, self.author, &mut self.rng, lobby);
+            let to = recipient(&self.actors, self.author, &mut self.dice, lobby);
             self.actors[self.author].send_within(&window, to).await;
         }
     }

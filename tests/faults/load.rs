@@ -6,16 +6,15 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use im_common::message::Recipient;
 use im_common::tasks::Tasks;
+use im_tests::dice::Dice;
 use im_tests::history::{Actor, History};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::rng::Rng;
-
 /// Logins at a time: a route hashes two passwords at once, and two routes are the rule.
 const LOGINS_AT_ONCE: usize = 8;
 /// Of a thousand messages of the standard load, so many go to the lobby, where everybody reads.
-const LOBBY_IN_THOUSAND: u64 = 40;
+const LOBBY_IN_THOUSAND: usize = 40;
 
 /// Users, attached, and the task that makes them write.
 pub(crate) struct Load {
@@ -56,7 +55,7 @@ impl Load {
     }
 
     /// Begins to send so many messages in a second.
-    pub(crate) fn start(&mut self, rate: u32, mut rng: Rng) {
+    pub(crate) fn start(&mut self, rate: u32, mut dice: Dice) {
         let (actors, stop) = (Arc::clone(&self.actors), self.tasks.token());
         self.stop = Some(stop.clone());
         let pause = Duration::from_secs(1) / rate;
@@ -64,8 +63,8 @@ impl Load {
             let mut tick = interval(pause);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while stop.run_until_cancelled(tick.tick()).await.is_some() {
-                let author = rng.below(actors.len());
-                let to = recipient(&actors, author, &mut rng, LOBBY_IN_THOUSAND);
+                let author = dice.below(actors.len());
+                let to = recipient(&actors, author, &mut dice, LOBBY_IN_THOUSAND);
                 actors[author].send(to);
             }
         });
@@ -83,12 +82,12 @@ impl Load {
 pub(crate) fn recipient(
     actors: &[Actor],
     author: usize,
-    rng: &mut Rng,
-    lobby_in_thousand: u64,
+    dice: &mut Dice,
+    lobby_in_thousand: usize,
 ) -> Recipient {
-    if rng.chance(lobby_in_thousand, 1000) {
+    if dice.below(1000) < lobby_in_thousand {
         return Recipient::Lobby;
     }
-    let other = 1 + rng.below(actors.len() - 1);
+    let other = 1 + dice.below(actors.len() - 1);
     Recipient::User(actors[(author + other) % actors.len()].user())
 }

@@ -11,7 +11,6 @@ mod options;
 mod outages;
 mod report;
 mod results;
-mod rng;
 mod run;
 mod runner;
 mod scenarios;

@@ -134,7 +134,7 @@ pub(crate) struct CampaignOptions {
     pub(crate) window: usize,
     /// Of a thousand messages, so many go to the lobby.
     #[arg(long, default_value_t = 5)]
-    pub(crate) lobby: u64,
+    pub(crate) lobby: usize,
     /// The seed of everything that is random.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use im_client::{Client, ConnectionState};
 use im_tests::deployment::{Daemon, Deployment, Plan, Profile};
+use im_tests::dice::Dice;
 use im_tests::history::{Actor, ActorIx, History, Verdict};
 use im_tests::user::PASSWORD;
 use tokio::time::{Instant, sleep, timeout};
@@ -12,7 +13,6 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::load::Load;
 use crate::options::RunOptions;
 use crate::outages::{Outages, percentile};
-use crate::rng::Rng;
 
 /// How long everything may take to arrive once the cluster is whole again.
 const SETTLE_WITHIN: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ pub(crate) struct Run {
     /// Users, and what they send.
     pub(crate) load: Load,
     /// Random choices, by the seed.
-    pub(crate) rng: Rng,
+    pub(crate) dice: Dice,
     /// What was found.
     pub(crate) findings: Findings,
     outages: Outages,
@@ -65,11 +65,11 @@ impl Run {
         plan: Plan,
         seed: u64,
     ) -> anyhow::Result<Self> {
-        let mut rng = Rng::new(seed);
+        let mut dice = Dice::new(seed);
         let history = History::new(seed);
         let deployment = Deployment::start(plan).await?;
         let mut load = Load::gather(&history, &deployment.urls(), options.users).await;
-        load.start(options.rate, Rng::new(rng.next()));
+        load.start(options.rate, Dice::new(dice.roll()));
         sleep(WARM_UP).await;
         Ok(Self {
             options: options.clone(),
@@ -77,7 +77,7 @@ impl Run {
             deployment,
             history,
             load,
-            rng,
+            dice,
             findings: Findings::default(),
             expected: Vec::new(),
             faults: 0,
@@ -108,7 +108,7 @@ impl Run {
 
     /// One of so many, by the seed.
     pub(crate) fn choose(&mut self, count: usize) -> usize {
-        self.rng.below(count)
+        self.dice.below(count)
     }
 
     /// The processes may say this in an error: the fault is what it tells of.

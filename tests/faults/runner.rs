@@ -17,10 +17,6 @@ use crate::report;
 use crate::results::{self, Circumstances, Entry, Outcome, RunResult, Sums};
 use crate::run::{Findings, Run};
 
-/// Nodes of the standard deployment.
-const SERVERS: usize = 3;
-const ROUTES: usize = 2;
-
 /// Says that a scenario cannot be tried on this machine, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -94,15 +90,7 @@ async fn run_one(
 ) -> anyhow::Result<RunResult> {
     let began = Instant::now();
     let folder = fresh_folder(options, &format!("{}-{profile}-{seed}", scenario.id))?;
-    let mut plan = Plan {
-        profile,
-        servers: SERVERS,
-        routes: ROUTES,
-        server_options: Vec::new(),
-        data_bytes_max: None,
-        binaries: options.place.binaries()?,
-        folder: folder.clone(),
-    };
+    let mut plan = Plan::new(profile, options.place.binaries()?, folder.clone());
     (scenario.shape)(&mut plan);
     let ended = attempt(options, scenario, plan, seed).await?;
     let is_held = ended.verdict.is_sound() && ended.findings.broken.is_empty();

@@ -68,6 +68,21 @@ pub struct Plan {
     pub folder: PathBuf,
 }
 
+impl Plan {
+    /// The standard deployment: three servers and two routes, where there are several.
+    pub const fn new(profile: Profile, binaries: PathBuf, folder: PathBuf) -> Self {
+        Self {
+            profile,
+            servers: 3,
+            routes: 2,
+            server_options: Vec::new(),
+            data_bytes_max: None,
+            binaries,
+            folder,
+        }
+    }
+}
+
 /// What holds the shared state of several nodes.
 pub struct Stores {
     /// One Redis, unless there is a Redis Cluster.

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod deployment;
 pub mod dice;
+pub mod disk;
 pub mod history;
 pub mod http;
 pub mod injected;

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use im_tests::deployment::{Deployment, Profile};
+use im_tests::dice::Dice;
 use im_tests::history::History;
 use im_tests::proxy::{Flow, Flows, Proxy};
 use tokio::time::sleep;
-
-use crate::rng::Rng;
 
 /// How long a drain may take: the server's own limit and a little.
 const DRAIN_WITHIN: Duration = Duration::from_secs(40);
@@ -20,7 +19,7 @@ pub(super) struct Injector {
     /// How much was.
     pub(super) faults: u64,
     history: History,
-    rng: Rng,
+    dice: Dice,
     counts: BTreeMap<&'static str, u64>,
 }
 
@@ -85,12 +84,12 @@ impl Fault {
 }
 
 impl Injector {
-    pub(super) fn new(deployment: Deployment, history: History, rng: Rng) -> Self {
+    pub(super) fn new(deployment: Deployment, history: History, dice: Dice) -> Self {
         Self {
             deployment,
             faults: 0,
             history,
-            rng,
+            dice,
             counts: BTreeMap::new(),
         }
     }
@@ -106,14 +105,14 @@ impl Injector {
     /// Breaks one thing, and mends it.
     pub(super) async fn break_something(&mut self) -> anyhow::Result<()> {
         let fault = match self.deployment.plan.profile {
-            Profile::Embedded => IN_STANDALONE[self.rng.below(IN_STANDALONE.len())],
+            Profile::Embedded => IN_STANDALONE[self.dice.below(IN_STANDALONE.len())],
             Profile::RedisCluster => loop {
-                let fault = IN_CLUSTER[self.rng.below(IN_CLUSTER.len())];
+                let fault = IN_CLUSTER[self.dice.below(IN_CLUSTER.len())];
                 if !matches!(fault, Fault::KillRedis | Fault::PauseRedis) {
                     break fault;
                 }
             },
-            Profile::Cluster => IN_CLUSTER[self.rng.below(IN_CLUSTER.len())],
+            Profile::Cluster => IN_CLUSTER[self.dice.below(IN_CLUSTER.len())],
         };
         self.faults += 1;
         *self.counts.entry(fault.name()).or_default() += 1;
@@ -134,7 +133,7 @@ impl Injector {
                     }
                     _ => self.deployment.daemons_mut().collect(),
                 };
-                let chosen = self.rng.below(daemons.len());
+                let chosen = self.dice.below(daemons.len());
                 let daemon = daemons.into_iter().nth(chosen).expect("chosen among them");
                 daemon.kill().await;
                 sleep(away).await;
@@ -143,7 +142,7 @@ impl Injector {
             Fault::KillRedis | Fault::KillEtcd => self.kill_store(fault).await,
             Fault::Pause => {
                 let (pause, count) = (self.up_to(4000), self.deployment.daemons().count());
-                let chosen = self.rng.below(count);
+                let chosen = self.dice.below(count);
                 let daemon = self.deployment.daemons().nth(chosen).expect("one of them");
                 daemon.signal("STOP").await?;
                 sleep(pause).await;
@@ -158,18 +157,18 @@ impl Injector {
                 Ok(())
             }
             Fault::DrainServer => {
-                let chosen = self.rng.below(self.deployment.servers.len());
+                let chosen = self.dice.below(self.deployment.servers.len());
                 let server = &mut self.deployment.servers[chosen];
                 let status = server.daemon.stop(DRAIN_WITHIN).await?;
                 anyhow::ensure!(status.success(), "a drained server ended with {status}");
                 server.daemon.start().await
             }
             Fault::CutClients => {
-                let mut rng = self.rng.clone();
+                let mut dice = self.dice.clone();
                 for link in self.deployment.client_links() {
-                    link.cut_where(|_| rng.chance(1, 2));
+                    link.cut_where(|_| dice.percent(50));
                 }
-                self.rng = rng;
+                self.dice = dice;
                 Ok(())
             }
             Fault::CutEverything => {
@@ -201,7 +200,7 @@ impl Injector {
     /// Spoils one way for a while, in one direction or both. What was swallowed is gone, so the
     /// connections that lost bytes must not go on afterwards: they are cut.
     async fn spoil(&mut self, flow: Flow) -> anyhow::Result<()> {
-        let (time, direction) = (self.up_to(4000), self.rng.below(3));
+        let (time, direction) = (self.up_to(4000), self.dice.below(3));
         let flows = match direction {
             0 => Flows::both(flow),
             1 => Flows {
@@ -214,7 +213,7 @@ impl Injector {
             },
         };
         let links: Vec<&Proxy> = self.deployment.links();
-        let link = links[self.rng.below(links.len())];
+        let link = links[self.dice.below(links.len())];
         link.set(flows);
         sleep(time).await;
         if flow.is_swallowed {
@@ -225,7 +224,7 @@ impl Injector {
     }
 
     fn up_to(&mut self, millis: usize) -> Duration {
-        Duration::from_millis(self.rng.below(millis) as u64)
+        Duration::from_millis(self.dice.below(millis) as u64)
     }
 }
 

@@ -3,19 +3,20 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Context as _;
 use futures::FutureExt as _;
+use im_common::message::Recipient;
 use im_tests::deployment::Profile::Embedded;
 use im_tests::deployment::{Daemon, Standalone};
+use im_tests::dice::Dice;
+use im_tests::disk::copy_folder;
 use im_tests::http::Http;
 use im_tests::ports;
 use serde_json::Value;
 
 use super::seconds;
 use crate::catalogue::Scenario;
-use crate::rng::Rng;
 use crate::run::Run;
 
 /// Enough for a store to begin with, soon full.
@@ -63,7 +64,7 @@ async fn full(run: &mut Run) -> anyhow::Result<()> {
     run.load_for(seconds(1)).await;
     let is_refusing = run.history.accepted() == last;
     run.note(format!("refusing while full: {is_refusing}"));
-    let lobby = im_common::message::Recipient::Lobby;
+    let lobby = Recipient::Lobby;
     let read = run.load.actors()[0].client().history(&lobby, None, 1).await;
     run.check(read.is_ok(), format!("cannot read: {read:?}"));
     fs::remove_file(&filler)?;
@@ -96,7 +97,7 @@ async fn power_cut(run: &mut Run) -> anyhow::Result<()> {
         standalone(run).daemon.signal("STOP").await?;
         copy_folder(&data, &copy)?;
         standalone(run).daemon.kill().await;
-        tear(&copy, round, &mut run.rng)?;
+        tear(&copy, round, &mut run.dice)?;
         fs::remove_dir_all(&data)?;
         fs::rename(&copy, &data)?;
         standalone(run).daemon.start().await?;
@@ -107,15 +108,15 @@ async fn power_cut(run: &mut Run) -> anyhow::Result<()> {
 
 /// The journal as a power cut may leave it behind what was synced: as it is, with a part of a write
 /// that never was whole, or ended there.
-fn tear(folder: &Path, round: usize, rng: &mut Rng) -> anyhow::Result<()> {
+fn tear(folder: &Path, round: usize, dice: &mut Dice) -> anyhow::Result<()> {
     let journal = newest_journal(folder)?;
     let end = end_of(&journal)?;
     let mut file = File::options().write(true).open(&journal)?;
     match round {
         0 => {}
         1 => {
-            let count = 1 + rng.below(TORN_BYTES_MAX);
-            let torn: Vec<u8> = (0..count).map(|_| rng.next().to_le_bytes()[0]).collect();
+            let count = 1 + dice.below(TORN_BYTES_MAX);
+            let torn: Vec<u8> = (0..count).map(|_| dice.roll().to_le_bytes()[0]).collect();
             file.seek(SeekFrom::Start(end))?;
             file.write_all(&torn)?;
         }
@@ -144,6 +145,8 @@ fn end_of(file: &Path) -> anyhow::Result<u64> {
 async fn bit_flips(run: &mut Run) -> anyhow::Result<()> {
     let flips = if run.options.long { 1000 } else { 20 };
     run.load.stop();
+    // Whatever the load chose, there is something to damage.
+    run.load.actors()[0].send(Recipient::Lobby);
     anyhow::ensure!(run.history.settle(seconds(30)).await, "not settled");
     run.fault("bits of the store flip");
     standalone(run).daemon.kill().await;
@@ -163,7 +166,7 @@ async fn bit_flips(run: &mut Run) -> anyhow::Result<()> {
     let mut seen = Seen::default();
     for _ in 0..flips {
         copy_folder(&pristine, &data)?;
-        let what = flip(&data, &mut run.rng)?;
+        let what = flip(&data, &mut run.dice)?;
         let outcome = damaged.look(&http, &stored).await?;
         if let Outcome::Wrong(how) = &outcome {
             run.check(false, format!("{what}: {how}"));
@@ -267,15 +270,15 @@ fn difference(stored: &Value, served: &Value) -> String {
 }
 
 /// Flips a bit of a byte that is not 0, in any file of the store that has one.
-fn flip(folder: &Path, rng: &mut Rng) -> anyhow::Result<String> {
+fn flip(folder: &Path, dice: &mut Dice) -> anyhow::Result<String> {
     let files = files_in(&folder.join("store"))?;
     for _ in 0..1000 {
-        let file = &files[rng.below(files.len())];
+        let file = &files[dice.below(files.len())];
         let end = usize::try_from(end_of(file)?)?;
         if end == 0 {
             continue;
         }
-        let (at, bit) = (rng.below(end), rng.below(8));
+        let (at, bit) = (dice.below(end), dice.below(8));
         let mut open = File::options().read(true).write(true).open(file)?;
         let mut byte = [0];
         open.seek(SeekFrom::Start(at as u64))?;
@@ -301,16 +304,6 @@ fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let copy = Command::new("cp")
-        .args(["-r", "--sparse=always"])
-        .arg(from)
-        .arg(to)
-        .status()?;
-    anyhow::ensure!(copy.success(), "cp: {copy}");
-    Ok(())
 }
 
 fn standalone(run: &mut Run) -> &mut Standalone {

@@ -3,13 +3,13 @@
 use futures::FutureExt as _;
 use im_tests::deployment::Daemon;
 use im_tests::deployment::Profile::{Cluster, Embedded};
+use im_tests::dice::Dice;
 use im_tests::proxy::{Flow, Flows, Proxy};
 
 use tokio::time::Instant;
 
 use super::{millis, seconds};
 use crate::catalogue::Scenario;
-use crate::rng::Rng;
 use crate::run::Run;
 
 /// A text that fills queues soon.
@@ -145,12 +145,12 @@ async fn reset_storm(run: &mut Run) -> anyhow::Result<()> {
     } else {
         (5, seconds(2))
     };
-    let mut rng = Rng::new(run.rng.next());
+    let mut dice = Dice::new(run.dice.roll());
     let mut fault = run.fault("half of all connections are reset");
     for _ in 0..rounds {
         fault = run.fault("half of all connections are reset");
         for link in run.deployment.client_links() {
-            link.cut_where(|_| rng.chance(1, 2));
+            link.cut_where(|_| dice.percent(50));
         }
         run.load_for(pause).await;
     }

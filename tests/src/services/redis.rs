@@ -1,12 +1,11 @@
 //! One Redis, or a Redis Cluster of three masters.
 
-use std::path::Path;
-
 use redis::aio::MultiplexedConnection;
 use redis::{Client, Cmd, RedisResult, Value};
 use tempfile::TempDir;
 
 use super::program::Program;
+use crate::disk::copy_folder;
 use crate::ports;
 
 /// How often to try other ports when somebody else was faster.
@@ -105,7 +104,7 @@ impl Redis {
     pub fn save_disk(&self) -> DiskCopy {
         self.pause();
         let copy = tempfile::tempdir().expect("a temporary folder can be made");
-        copy_tree(self.folder.path(), copy.path());
+        copy_folder(self.folder.path(), copy.path()).expect("a folder can be copied");
         self.resume();
         DiskCopy(copy)
     }
@@ -185,19 +184,6 @@ impl Redis {
 
 /// What a Redis had on its disk at some moment.
 pub struct DiskCopy(TempDir);
-
-fn copy_tree(from: &Path, to: &Path) {
-    let entries = std::fs::read_dir(from).expect("the folder can be read");
-    for entry in entries.map(|entry| entry.expect("its entries too")) {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            std::fs::create_dir(&target).expect("a folder can be made");
-            copy_tree(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), &target).expect("a file can be copied");
-        }
-    }
-}
 
 /// A Redis Cluster of three masters without replicas.
 pub struct RedisCluster {
