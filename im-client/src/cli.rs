@@ -12,6 +12,7 @@ mod detached;
 mod exit;
 mod failure;
 mod input;
+mod language;
 mod login;
 mod names;
 mod outgoing;
@@ -40,6 +41,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs `im` with the command line of this process.
 pub fn main() -> ExitCode {
+    language::follow_locale();
     let line = CommandLine::parse();
     match start(&line) {
         Ok(exit) => exit.into(),

@@ -74,6 +74,9 @@
 //! the same device.
 
 #[cfg(feature = "cli")]
+rust_i18n::i18n!("locales", fallback = "en");
+
+#[cfg(feature = "cli")]
 pub mod cli;
 mod client;
 mod config;

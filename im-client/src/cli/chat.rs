@@ -10,6 +10,7 @@ mod obey;
 use std::io;
 
 use im_common::message::Recipient;
+use rust_i18n::t;
 use tokio_util::sync::CancellationToken;
 
 use self::arriving::Arriving;
@@ -150,10 +151,8 @@ impl Chat {
     async fn run(mut self) -> Exit {
         if self.is_edited {
             let identity = self.client.identity();
-            let welcome = format!(
-                "connected as {} (id {}); :all lists what can be typed",
-                identity.name, identity.user
-            );
+            let (name, id) = (&identity.name, identity.user);
+            let welcome = t!("chat.welcome", name = name, id = id);
             self.tell(&welcome).await;
         }
         let mut state = self.client.state();
