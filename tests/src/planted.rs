@@ -50,8 +50,6 @@ pub enum SeamBug {
     WrongSender,
     /// An older login attaches over a newer one.
     SkipFence,
-    /// Detaching ends the session of whoever holds the device now.
-    DetachAnybody,
     /// Routes do not find where a user is attached.
     LocateNobody,
     /// A push is reported as taken and was not.

@@ -32,17 +32,12 @@ impl SessionStore for PlantedSessions {
     }
 
     async fn detach(&self, session: &Session) -> Result<()> {
-        if is_awake(SeamBug::DetachAnybody) {
-            for held in self.inner.locate(&[session.user]).await? {
-                self.inner.detach(&held).await?;
-            }
-        }
         self.inner.detach(session).await
     }
 
     async fn renew(&self, sessions: &[Session], policy: SlotPolicy) -> Result<Vec<Renewed>> {
         let mut renewed = self.inner.renew(sessions, policy).await?;
-        if is_awake(SeamBug::SkipFence) || is_awake(SeamBug::DetachAnybody) {
+        if is_awake(SeamBug::SkipFence) {
             renewed.fill(Renewed::Extended);
         }
         Ok(renewed)
