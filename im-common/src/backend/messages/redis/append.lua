@@ -8,6 +8,16 @@
 local log, ids, meta, epochs, unsettled = unpack(KEYS)
 local conversation, epochs_max = ARGV[1], tonumber(ARGV[2])
 
+-- Redis undoes nothing of a script that fails: what cannot be written has to show before the first
+-- write.
+local kinds = { 'stream', 'hash', 'hash', 'list', 'zset' }
+for i, key in ipairs(KEYS) do
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= kinds[i] and kind ~= 'none' then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is no ' .. kinds[i] .. ' but a ' .. kind)
+  end
+end
+
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
