@@ -12,7 +12,6 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod raw;
-pub mod relay;
 pub mod services;
 pub mod terminal;
 pub mod user;

@@ -1,5 +1,6 @@
 //! `World`: the cluster of one scenario, everybody in it, and what can be done to them.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::{Index, IndexMut};
 use std::time::Duration;
 
@@ -11,14 +12,13 @@ use im_common::id::{ConversationId, UserId};
 use im_common::message::Recipient;
 use im_common::name::UserName;
 use im_common::secret::Secret;
-use im_common::tasks::Tasks;
 use im_server::ServerConfig;
 use im_tests::PATIENCE;
 use im_tests::cluster::TestCluster;
 use im_tests::dice::Dice;
 use im_tests::history::{Actor, History};
 use im_tests::injected::Injected;
-use im_tests::relay::{Manner, Relay};
+use im_tests::proxy::Proxy;
 use tokio::runtime::Handle;
 use tokio::time::{interval, timeout};
 
@@ -29,6 +29,9 @@ use crate::scenario::{Between, Shape};
 /// second; the real cost has tests of its own.
 const PASSWORD_HASH: &str =
     "$argon2id$v=19$m=8,t=1,p=1$StPauzMV++mP080aXhm9PA$wYucziVJeGVgsYxX9lqkCmbok0akMJcOBXvmeKOV4/w";
+
+/// Where proxies lead until what is behind them has an address.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// One device of somebody in the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +45,9 @@ pub(crate) struct World {
     pub(crate) dice: Dice,
     pub(crate) injected: Injected,
     /// As the servers, when the shape has them.
-    pub(crate) relays: Vec<Relay>,
-    pub(crate) tasks: Tasks,
+    pub(crate) relays: Vec<Proxy>,
     /// Addresses of routes that stay, whichever routes come and go.
-    doors: Vec<Relay>,
+    doors: Vec<Proxy>,
     actors: Vec<Actor>,
     /// Those who will not be back.
     gone: Vec<Who>,
@@ -78,7 +80,6 @@ impl World {
             dice: Dice::new(seed),
             injected,
             relays: Vec::new(),
-            tasks: Tasks::new(),
             doors: Vec::new(),
             actors: Vec::new(),
             gone: Vec::new(),
@@ -86,7 +87,7 @@ impl World {
             shape,
         };
         for _ in 0..shape.routes {
-            world.doors.push(Relay::start(&world.tasks).await);
+            world.doors.push(Proxy::start(NOWHERE).await);
             world.add_route().await;
         }
         for _ in 0..shape.servers {
@@ -120,19 +121,19 @@ impl World {
         for (index, door) in self.doors.iter().enumerate() {
             door.cut();
             if routes.is_empty() {
-                door.set(Manner::Refuses);
+                door.refuse();
             } else {
                 let url = &routes[index % routes.len()].url;
                 let address = url.trim_start_matches("http://").parse();
-                door.lead_to(address.expect("an address and a port"));
-                door.set(Manner::Flows);
+                door.retarget(address.expect("an address and a port"));
+                door.heal();
             }
         }
     }
 
     /// The routes' lasting addresses, another one first each time.
     fn urls(&self, turn: usize) -> Vec<String> {
-        let url = |door: &Relay| format!("http://{}", door.address());
+        let url = |door: &Proxy| format!("http://{}", door.address());
         let mut urls: Vec<String> = self.doors.iter().map(url).collect();
         let count = urls.len();
         urls.rotate_left(turn % count);
@@ -149,11 +150,11 @@ impl World {
         if self.shape.between == Between::Nothing {
             return self.cluster.add_server(config).await;
         }
-        let relay = Relay::start(&self.tasks).await;
+        let relay = Proxy::start(NOWHERE).await;
         config.advertise = Some(relay.address().to_string());
         let info = self.cluster.add_server(config).await;
         let server = self.cluster.servers().last().expect("just added");
-        relay.lead_to(server.client_address);
+        relay.retarget(server.client_address);
         self.relays.push(relay);
         info
     }
@@ -195,18 +196,21 @@ impl World {
         let everybody = self.everybody();
         self.close(&everybody).await;
         drop(self.actors);
-        let mut leftovers = self.cluster.stop().await;
-        if let Err(error) = self.tasks.wait(PATIENCE).await {
-            leftovers.push(error.to_string());
+        self.cluster.stop().await
+    }
+
+    /// Ends every connection of a client to a server, without a word.
+    pub(crate) fn cut_relays(&self) {
+        for relay in &self.relays {
+            relay.cut();
         }
-        leftovers
     }
 
     /// Nothing more goes wrong.
     pub(crate) async fn heal(&mut self) {
         self.injected.heal();
         for relay in &self.relays {
-            relay.set(Manner::Flows);
+            relay.heal();
         }
         self.end_leases().await;
     }

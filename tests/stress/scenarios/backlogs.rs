@@ -106,7 +106,7 @@ async fn backlog_over_broken_links(world: &mut World) {
             .until("some is read", || world.history.handled() >= enough)
             .await;
         world.fault("all connections are cut");
-        world.relays.iter().for_each(im_tests::relay::Relay::cut);
+        world.cut_relays();
     }
 }
 

@@ -4,8 +4,8 @@ use im_common::message::Recipient;
 use im_common::wire::{self, server_frame::Frame};
 use im_server::ServerConfig;
 use im_tests::injected::Mood;
+use im_tests::proxy::{Flow, Flows};
 use im_tests::raw::{Pass, Raw};
-use im_tests::relay::Manner;
 
 use crate::scenario::{ONE, PAIR, RELAYED, Scenario, Shape, scenario};
 use crate::world::World;
@@ -108,7 +108,7 @@ async fn outbound_overflows(world: &mut World) {
     world
         .relays
         .iter()
-        .for_each(|relay| relay.set(Manner::Frozen));
+        .for_each(|relay| relay.set(Flows::both(Flow::stalled())));
     for turn in 0..OVER_THE_OUTBOUND {
         let from = [alice, carol][turn % 2];
         world[from].send(Recipient::Lobby);
@@ -116,10 +116,9 @@ async fn outbound_overflows(world: &mut World) {
     }
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     world.fault("links flow");
-    world
-        .relays
-        .iter()
-        .for_each(|relay| relay.set(Manner::Flows));
+    for relay in &world.relays {
+        relay.heal();
+    }
     world.settle().await;
 }
 

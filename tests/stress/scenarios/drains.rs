@@ -1,6 +1,6 @@
 //! Servers and routes that stop, crash and come back while messages are on their way.
 
-use im_tests::relay::Manner;
+use im_tests::proxy::{Flow, Flows};
 
 use crate::scenario::{PAIR, RELAYED, Scenario, TRIO, scenario};
 use crate::world::World;
@@ -97,7 +97,7 @@ async fn drain_of_frozen_clients(world: &mut World) {
     let all = world.crowd(4).await;
     world.chatter(&all, 10);
     world.fault("links freeze");
-    world.relays[0].set(Manner::Frozen);
+    world.relays[0].set(Flows::both(Flow::stalled()));
     world.chatter(&all, 10);
     world.drain_server(0).await;
     world.all_attached(&all).await;

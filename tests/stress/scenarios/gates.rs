@@ -263,7 +263,7 @@ async fn reconnect_while_stores_fail(world: &mut World) {
     for gate in world.injected.stores() {
         gate.set(Mood::Fails);
     }
-    world.relays.iter().for_each(im_tests::relay::Relay::cut);
+    world.cut_relays();
     world.chatter(&all, 5);
     tokio::time::sleep(TROUBLE).await;
     assert!(
@@ -284,7 +284,7 @@ async fn reconnect_while_stores_are_moody(world: &mut World) {
         let until = world.history.accepted() + 5;
         world.accepted(until).await;
         world.fault("all connections are cut");
-        world.relays.iter().for_each(im_tests::relay::Relay::cut);
+        world.cut_relays();
     }
 }
 

@@ -384,7 +384,7 @@ async fn tickets_expire_between_reconnects(world: &mut World) {
     for _ in 0..4 {
         world.chatter(&all, 5);
         world.fault("all connections are cut");
-        world.relays.iter().for_each(im_tests::relay::Relay::cut);
+        world.cut_relays();
         tokio::time::sleep(Duration::from_millis(700)).await;
     }
     world.settle().await;

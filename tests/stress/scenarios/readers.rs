@@ -7,8 +7,8 @@ use std::time::Duration;
 use im_client::{Client, Message};
 use im_common::code::Code;
 use im_common::message::Recipient;
+use im_tests::proxy::{Flow, Flows};
 use im_tests::raw::{Pass, Raw};
-use im_tests::relay::Manner;
 use im_tests::user::PASSWORD;
 
 use crate::panics::ON_PURPOSE;
@@ -156,10 +156,10 @@ async fn readers_stop_and_go(world: &mut World) {
     let all = world.crowd(4).await;
     for turn in 0..8 {
         let relay = turn % world.relays.len();
-        world.relays[relay].set(Manner::Frozen);
+        world.relays[relay].set(Flows::both(Flow::stalled()));
         world.chatter(&all, 5);
         tokio::time::sleep(Duration::from_millis(100)).await;
-        world.relays[relay].set(Manner::Flows);
+        world.relays[relay].heal();
     }
     world.settle().await;
 }
@@ -169,7 +169,7 @@ async fn link_dead_for_good(world: &mut World) {
     world.chatter(&all, 5);
     world.settle().await;
     world.fault("one link is dead");
-    world.relays[0].set(Manner::Frozen);
+    world.relays[0].set(Flows::both(Flow::stalled()));
     world.chatter(&all, 5);
     // All of them end up on the other server, as soon as they miss the heartbeat.
     let held = || world.cluster.servers()[1].connections.count();
@@ -181,13 +181,13 @@ async fn link_dead_for_good(world: &mut World) {
 }
 
 async fn nothing_follows_what_was_dropped(world: &mut World) {
-    world.relays[1].set(Manner::Refuses);
+    world.relays[1].refuse();
     let [alice] = world.join(["alice"]).await;
-    world.relays[0].set(Manner::Refuses);
-    world.relays[1].set(Manner::Flows);
+    world.relays[0].refuse();
+    world.relays[1].heal();
     let [bob] = world.join(["bob"]).await;
     world.fault("bob's link freezes");
-    world.relays[1].set(Manner::Frozen);
+    world.relays[1].set(Flows::both(Flow::stalled()));
     // More than the system's buffers and the queue hold.
     for _ in 0..FLOOD {
         world[alice].send_padded(world.to(bob), 60_000);
@@ -196,7 +196,7 @@ async fn nothing_follows_what_was_dropped(world: &mut World) {
     // The last push is on its way.
     tokio::time::sleep(PUSH_TAKES).await;
     world.fault("bob's link flows");
-    world.relays[1].set(Manner::Flows);
+    world.relays[1].heal();
     world.settle().await;
 }
 

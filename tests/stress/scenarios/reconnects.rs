@@ -1,7 +1,7 @@
 //! Connections that end while messages are on their way.
 
 use im_common::message::Recipient;
-use im_tests::relay::Manner;
+use im_tests::proxy::{Flow, Flows};
 
 use crate::scenario::{ONE, PAIR, RELAYED, Scenario, TRIO, scenario};
 use crate::world::World;
@@ -89,7 +89,7 @@ async fn reconnect_storm(world: &mut World) {
         let until = world.history.accepted() + 10;
         world.accepted(until).await;
         world.fault("all connections are cut");
-        world.relays.iter().for_each(im_tests::relay::Relay::cut);
+        world.cut_relays();
     }
     world.all_attached(&all).await;
 }
@@ -101,14 +101,13 @@ async fn half_open_links(world: &mut World) {
     world
         .relays
         .iter()
-        .for_each(|relay| relay.set(Manner::Frozen));
+        .for_each(|relay| relay.set(Flows::both(Flow::stalled())));
     world.chatter(&all, 10);
     tokio::task::yield_now().await;
     world.fault("links flow");
-    world
-        .relays
-        .iter()
-        .for_each(|relay| relay.set(Manner::Flows));
+    for relay in &world.relays {
+        relay.heal();
+    }
 }
 
 async fn half_open_then_cut(world: &mut World) {
@@ -116,13 +115,13 @@ async fn half_open_then_cut(world: &mut World) {
     for relay in 0..world.relays.len() {
         world.chatter(&all, 10);
         world.fault("one link freezes");
-        world.relays[relay].set(Manner::Frozen);
+        world.relays[relay].set(Flows::both(Flow::stalled()));
         world.chatter(&all, 10);
         let until = world.history.accepted() + 5;
         world.accepted(until).await;
         world.fault("what was on it is lost");
         world.relays[relay].cut();
-        world.relays[relay].set(Manner::Flows);
+        world.relays[relay].heal();
     }
 }
 
@@ -130,7 +129,7 @@ async fn a_byte_at_a_time(world: &mut World) {
     world
         .relays
         .iter()
-        .for_each(|relay| relay.set(Manner::Trickles));
+        .for_each(|relay| relay.set(Flows::both(Flow::default().sliced())));
     let all = four(world).await;
     world.chatter(&all, 8);
     world.settle().await;
@@ -141,7 +140,7 @@ async fn refused_for_a_while(world: &mut World) {
     world.chatter(&all, 10);
     world.fault("nobody gets in");
     for relay in &world.relays {
-        relay.set(Manner::Refuses);
+        relay.refuse();
         relay.cut();
     }
     world.chatter(&all, 10);
@@ -151,7 +150,7 @@ async fn refused_for_a_while(world: &mut World) {
         })
         .await;
     for relay in &world.relays {
-        relay.set(Manner::Flows);
+        relay.heal();
     }
     world.all_attached(&all).await;
 }

@@ -63,7 +63,7 @@ async fn switch_between_commit_and_answer(world: &mut World) {
             .until("all is stored", || world.history.handled() >= all_seen)
             .await;
         world.fault("the links are cut");
-        world.relays.iter().for_each(im_tests::relay::Relay::cut);
+        world.cut_relays();
         world
             .until("all sends have ended", || world.history.pending() == 0)
             .await;
@@ -82,7 +82,7 @@ async fn switch_with_a_full_window(world: &mut World) {
             .until("some are stored", || world.history.handled() > seen)
             .await;
         world.fault("the links are cut");
-        world.relays.iter().for_each(im_tests::relay::Relay::cut);
+        world.cut_relays();
         world.injected.heal();
         world.settle().await;
     }
