@@ -260,6 +260,24 @@ mod tests {
         assert_eq!(taken[0].positions, [reborn]);
     }
 
+    #[test]
+    fn when_there_is_no_room_known_positions_move_on_and_others_wait_for_it() {
+        let (acks, device) = (Acks::default(), DeviceId::new("laptop").unwrap());
+        let user = |number: usize| UserId::new(number as u64).unwrap();
+        for number in 1..=POSITIONS_MAX {
+            acks.note(user(number), &device, vec![position(1)]);
+        }
+        let late = user(POSITIONS_MAX + 1);
+        acks.note(late, &device, vec![position(1)]);
+        assert!(acks.pending(late, &device).is_empty());
+        acks.note(user(1), &device, vec![position(2)]);
+        assert_eq!(acks.pending(user(1), &device), [position(2)]);
+        let room = acks.shared.pending.lock().send(1);
+        assert_eq!(room.len(), 1);
+        acks.note(late, &device, vec![position(2)]);
+        assert_eq!(acks.pending(late, &device), [position(2)]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_large_crowd_leaves_in_batches() {
         let mut bench = Bench::new();

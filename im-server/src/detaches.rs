@@ -63,3 +63,21 @@ impl Leavers {
             .await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connections::Connections;
+    use crate::fixture::{epoch, identity};
+
+    #[test]
+    fn one_too_many_is_left_to_its_lease() {
+        let arrival = Connections::new(1).attach(identity("alice"), epoch(1, 1));
+        let session = arrival.unwrap().session.clone();
+        let (detaches, leavers) = Detaches::new();
+        for _ in 0..=WAITING_MAX {
+            detaches.add(session.clone());
+        }
+        assert_eq!(leavers.0.len(), WAITING_MAX);
+    }
+}

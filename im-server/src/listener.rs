@@ -91,3 +91,38 @@ fn take_in(
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use im_common::wire::server_frame::Frame;
+
+    use super::*;
+    use crate::fixture::{Bench, PATIENCE, TestClient};
+
+    #[tokio::test]
+    async fn at_a_full_server_some_are_told_and_the_others_cost_nothing() {
+        let bench = Bench::new();
+        let connections = &bench.context.connections;
+        let taken: Vec<_> = std::iter::from_fn(|| connections.admit()).collect();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let turned_away = Arc::new(Semaphore::new(1));
+        let clients = Tasks::new();
+        let come = async || {
+            let client = TcpStream::connect(address).await.unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            take_in(socket, &bench.context, &clients, &turned_away);
+            TestClient::new(client)
+        };
+        let mut told = come().await;
+        let mut others = come().await;
+        let Frame::Close(close) = told.next().await else {
+            panic!("not told");
+        };
+        assert_eq!(Code::from(close.code), Code::FULL);
+        assert!(others.stream.next().await.unwrap().is_none(), "just closed");
+        drop((told, taken));
+        clients.wait(PATIENCE).await.unwrap();
+        assert_eq!(turned_away.available_permits(), 1);
+    }
+}

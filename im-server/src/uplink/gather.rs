@@ -24,7 +24,7 @@ const REQUEST_OFFERS_MAX: usize = 512;
 /// Bytes in one request; the offers of one connection always fit.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// What may wait in an outage, before senders are told to slow down.
-const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 type Outcome = Result<Receipt, Refusal>;
 

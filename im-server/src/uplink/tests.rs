@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use futures::FutureExt as _;
 use im_common::backend::registry::RouteInfo;
 use im_common::id::{MessageId, ServerId};
 use im_common::secret::ClusterSecret;
@@ -267,4 +268,33 @@ async fn a_route_that_stands_still_is_given_up_for_another() {
     assert_eq!(codes(&uplink.submit(offers(1)).await), [0]);
     assert_eq!(codes(&uplink.submit(offers(1)).await), [0]);
     assert_eq!(stuck.requests.lock().len(), 1);
+}
+
+#[tokio::test]
+async fn in_an_outage_so_much_waits_and_then_senders_are_slowed_down() {
+    let (secret, tasks) = (ClusterSecret::fresh(), Tasks::new());
+    let (route, info) = FakeRoute::start(&secret, &tasks, Answer::Accepted).await;
+    let uplink = uplink(&secret, &tasks, vec![info]);
+    let large = || {
+        let mut offers = offers(1);
+        offers[0].1.text = "x".repeat(im_common::message::TEXT_BYTES_MAX);
+        offers
+    };
+    let mut waiting_bytes = 0;
+    // Nobody sends as long as this test does not wait.
+    let refused = loop {
+        match uplink.gather.submit(large()).now_or_never() {
+            None => waiting_bytes += im_common::message::TEXT_BYTES_MAX,
+            Some(outcomes) => break outcomes,
+        }
+    };
+    assert_eq!(codes(&refused), [Code::OVERLOADED.0]);
+    assert!(waiting_bytes <= gather::WAITING_BYTES_MAX);
+    assert!(waiting_bytes > gather::WAITING_BYTES_MAX / 10 * 9);
+    route.may_answer.add_permits(waiting_bytes);
+    while uplink.gather.waiting() > 0 {
+        route.arrived().await;
+    }
+    assert_eq!(codes(&uplink.submit(large()).await), [0]);
+    tasks.wait(crate::fixture::PATIENCE).await.unwrap();
 }
