@@ -148,6 +148,10 @@ pub struct OnlineUser {
     pub user: UserId,
 }
 
+/// Users in one answer of a server at most: a full page of a route, and the one more that tells
+/// that others follow.
+pub const ONLINE_USERS_MAX: usize = 1001;
+
 /// Which online users to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OnlineQuery {
@@ -155,7 +159,7 @@ pub struct OnlineQuery {
     pub prefix: String,
     /// Only names behind this one, case folded; empty from the start.
     pub after: String,
-    /// At most this many.
+    /// At most this many, and never more than [`ONLINE_USERS_MAX`].
     pub limit: usize,
 }
 

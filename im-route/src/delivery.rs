@@ -138,7 +138,7 @@ impl Delivery {
     }
 }
 
-fn stored(draft: Draft, receipt: &Receipt) -> StoredMessage {
+pub(crate) fn stored(draft: Draft, receipt: &Receipt) -> StoredMessage {
     StoredMessage {
         conversation: draft.conversation,
         epoch: receipt.position.epoch,

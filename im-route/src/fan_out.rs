@@ -7,6 +7,8 @@
 mod errand;
 mod lanes;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -11,6 +11,8 @@ mod counters;
 mod delivery;
 mod downlink;
 mod fan_out;
+#[cfg(test)]
+mod fixture;
 #[cfg(any(test, feature = "fuzz"))]
 #[doc(hidden)]
 pub mod fuzz;

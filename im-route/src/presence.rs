@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
-use im_common::transport::{Downlink, OnlineQuery, OnlineUser};
+use im_common::transport::{Downlink, ONLINE_USERS_MAX, OnlineQuery, OnlineUser};
 
 use crate::servers::Servers;
 
-/// Most users on one page.
-pub(crate) const PAGE_USERS_MAX: usize = 1000;
+/// Most users on one page: servers are asked for one more, to know whether others follow.
+const PAGE_USERS_MAX: usize = ONLINE_USERS_MAX - 1;
 
 /// Lists online users.
 #[derive(Clone)]
@@ -60,5 +60,45 @@ impl Presence {
             next,
             partial,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use im_common::id::UserId;
+    use im_common::name::UserName;
+    use im_common::tasks::Tasks;
+
+    use super::*;
+    use crate::fixture::{self, FakeServers};
+
+    #[tokio::test]
+    async fn the_largest_page_is_followed_by_the_rest() {
+        let user = |number: u64| {
+            let name = UserName::new(&format!("user{number:04}")).unwrap();
+            OnlineUser {
+                folded: name.folded(),
+                name,
+                user: UserId::new(number).unwrap(),
+            }
+        };
+        let tasks = Tasks::new();
+        let backend = fixture::backend(&tasks).await;
+        let downlink = FakeServers::new((1..=1005).map(user).collect());
+        let presence = Presence {
+            servers: Servers::follow(&*backend.registry, downlink.clone(), &tasks),
+            downlink,
+        };
+        let mut query = OnlineQuery {
+            limit: usize::MAX,
+            ..OnlineQuery::default()
+        };
+        let first = presence.online(&query).await;
+        assert_eq!(first.users.len(), PAGE_USERS_MAX);
+        query.after = first.next.unwrap();
+        let rest = presence.online(&query).await;
+        assert_eq!(rest.users.len(), 5);
+        assert_eq!(rest.next, None);
+        tasks.cancel();
     }
 }

@@ -80,3 +80,70 @@ impl Slots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use im_common::backend::sessions::Renewed;
+    use im_common::backend::{self, sessions::SessionsPer};
+    use im_common::id::{ConnectionId, ServerId, SessionEpoch};
+    use im_common::tasks::Tasks;
+
+    use super::*;
+    use crate::fixture::{self, FakeServers};
+
+    /// Sessions of which another dead one is always in the way.
+    #[derive(Default)]
+    struct Haunted {
+        attaches: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl SessionStore for Haunted {
+        async fn attach(&self, session: &Session, _: SlotPolicy) -> backend::Result<Attached> {
+            self.attaches.fetch_add(1, Ordering::Relaxed);
+            Ok(Attached::Occupied(session.clone()))
+        }
+
+        async fn detach(&self, _: &Session) -> backend::Result<()> {
+            Ok(())
+        }
+
+        async fn renew(&self, _: &[Session], _: SlotPolicy) -> backend::Result<Vec<Renewed>> {
+            Ok(Vec::new())
+        }
+
+        async fn locate(&self, _: &[UserId]) -> backend::Result<Vec<Session>> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slot_is_tried_for_so_often_and_then_somebody_is_online() {
+        let tasks = Tasks::new();
+        let backend = fixture::backend(&tasks).await;
+        let (haunted, downlink) = (Arc::new(Haunted::default()), FakeServers::new(Vec::new()));
+        let slots = Slots {
+            sessions: haunted.clone(),
+            downlink: downlink.clone(),
+            servers: Servers::follow(&*backend.registry, downlink, &tasks),
+            policy: SlotPolicy {
+                second_login: SecondLogin::Refuse,
+                sessions_per: SessionsPer::Device,
+            },
+        };
+        let session = Session {
+            user: UserId::new(1).unwrap(),
+            device: DeviceId::new("desk").unwrap(),
+            server: ServerId::fresh(),
+            connection: ConnectionId(1),
+            epoch: SessionEpoch::default(),
+        };
+        let refused = slots.take(&session).await.unwrap_err();
+        assert_eq!(refused.code, Code::ALREADY_ONLINE);
+        assert_eq!(haunted.attaches.load(Ordering::Relaxed), TRIES_MAX);
+        tasks.cancel();
+    }
+}

@@ -10,7 +10,7 @@ use im_common::tasks::Tasks;
 use tokio::sync::mpsc;
 
 /// Settlements waiting for the store. One that finds no room is repeated by the sweeper's claim.
-const QUEUE_MAX: usize = 16 * 1024;
+pub(super) const QUEUE_MAX: usize = 16 * 1024;
 /// Settled in one call.
 const BATCH_MAX: usize = 1024;
 

@@ -5,11 +5,8 @@ use std::ops::Bound;
 
 use im_common::id::UserId;
 use im_common::name::UserName;
-use im_common::transport::{OnlineQuery, OnlineUser};
+use im_common::transport::{ONLINE_USERS_MAX, OnlineQuery, OnlineUser};
 use parking_lot::Mutex;
-
-/// Most users in one answer; more are asked for with `after`.
-pub(super) const ONLINE_USERS_MAX: usize = 1000;
 
 /// Users with at least one confirmed connection, sorted by folded name.
 #[derive(Default)]

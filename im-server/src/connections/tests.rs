@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use im_common::backend::registry::ServerInfo;
 use im_common::id::{DeviceId, Members};
-use im_common::transport::{Downlink, DownlinkError, OnlineQuery, Push};
+use im_common::transport::{Downlink, DownlinkError, ONLINE_USERS_MAX, OnlineQuery, Push};
 
 use super::*;
 use crate::fixture::{epoch, identity, stored, user_of};
@@ -191,4 +191,22 @@ fn a_full_server_admits_nobody_until_somebody_leaves() {
     assert!(connections.admit().is_none());
     drop(permit);
     assert!(connections.admit().is_some());
+}
+
+#[test]
+fn an_answer_has_room_for_a_full_page_and_one_more() {
+    let connections = Connections::new(ONLINE_USERS_MAX + 10);
+    let crowd: Vec<_> = (0..ONLINE_USERS_MAX + 1)
+        .map(|number| {
+            let arrival = connections.attach(identity(&format!("user{number:04}")), epoch(1, 1));
+            let arrival = arrival.unwrap();
+            arrival.confirm();
+            arrival
+        })
+        .collect();
+    let first = online(&connections, "", "", usize::MAX);
+    assert_eq!(first.len(), ONLINE_USERS_MAX);
+    let rest = online(&connections, "", first.last().unwrap(), usize::MAX);
+    assert_eq!(rest, ["user1001"]);
+    drop(crowd);
 }
