@@ -17,12 +17,12 @@ use crate::config::ClientBuilder;
 use crate::convert;
 use crate::dispatch::is_inside_handler;
 use crate::error::Error;
-use crate::login::Token;
 use crate::message::{Message, OnlinePage};
 use crate::outbox::{NewSend, SharedOutbox, deadline_after};
 use crate::route_api::RouteApi;
 use crate::sending::Sending;
 use crate::state::ConnectionState;
+use crate::token::{CurrentToken, Token};
 
 pub(crate) use assembly::ClientConfig;
 
@@ -39,7 +39,7 @@ pub struct Client {
 pub(crate) struct Handle {
     identity: Identity,
     route: RouteApi,
-    token: Token,
+    token: CurrentToken,
     outbox: Arc<SharedOutbox>,
     state: watch::Receiver<ConnectionState>,
     send_timeout: Duration,
@@ -61,6 +61,11 @@ impl Client {
     /// Who this client speaks for.
     pub fn identity(&self) -> &Identity {
         &self.handle.identity
+    }
+
+    /// The token of this login, to come back with ([`ClientBuilder::token`]) without the password.
+    pub fn token(&self) -> Token {
+        self.handle.token.get()
     }
 
     /// Where the client stands with the cluster, now and whenever it changes.
@@ -116,7 +121,7 @@ impl Client {
         after: Option<&str>,
         limit: usize,
     ) -> Result<OnlinePage, Error> {
-        let token = self.handle.token.text();
+        let token = self.handle.token.get();
         let answer = self.handle.route.online(&token, prefix, after, limit);
         convert::online_page(answer.await?)
     }
@@ -130,7 +135,7 @@ impl Client {
         limit: usize,
     ) -> Result<Vec<Message>, Error> {
         let conversation = self.conversation(with).await?;
-        let token = self.handle.token.text();
+        let token = self.handle.token.get();
         let answer = self
             .handle
             .route
@@ -167,7 +172,7 @@ impl Client {
     /// back without the password. The client is closed even if this fails.
     pub async fn logout(&self) -> Result<(), Error> {
         self.close().await;
-        let token = self.handle.token.text();
+        let token = self.handle.token.get();
         self.handle.route.logout(&token).await
     }
 
@@ -190,7 +195,7 @@ impl Client {
             Recipient::Lobby => return Ok(ConversationId::Lobby),
             Recipient::User(user) => *user,
             Recipient::Name(name) => {
-                let token = self.handle.token.text();
+                let token = self.handle.token.get();
                 let user = self.handle.route.user(&token, name.as_str()).await?;
                 convert::user_id(user.user_id)?
             }

@@ -96,6 +96,7 @@ mod sending;
 mod session;
 mod state;
 mod timeline;
+mod token;
 
 pub use async_trait::async_trait;
 pub use client::{Client, register};
@@ -111,6 +112,7 @@ pub use im_common::name::{InvalidName, UserName};
 pub use message::{Message, OnlinePage, User};
 pub use sending::{Refusal, SendError, Sending};
 pub use state::ConnectionState;
+pub use token::Token;
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +128,7 @@ mod tests {
         crosses_threads::<Event>();
         crosses_threads::<Message>();
         crosses_threads::<Sending>();
+        crosses_threads::<Token>();
     }
 
     #[test]
@@ -134,5 +137,7 @@ mod tests {
         let printed = format!("{builder:?}");
         assert!(printed.contains("alice"), "{printed}");
         assert!(!printed.contains("hunter22"), "{printed}");
+        let printed = format!("{:?}", Client::builder().token(Token::new("1.key.here")));
+        assert!(!printed.contains("key"), "{printed}");
     }
 }

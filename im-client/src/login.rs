@@ -2,13 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use im_common::api::{LoginRequest, LoginResponse, TicketResponse};
+use im_common::api::{LoginRequest, TicketResponse};
 use im_common::code::Code;
 use im_common::frame::PROTOCOL_VERSION;
 use im_common::id::{DeviceId, UserId};
@@ -18,19 +17,12 @@ use im_common::wire::{self, Hello};
 
 use crate::error::{Error, ErrorKind};
 use crate::route_api::RouteApi;
+use crate::token::{CurrentToken, Secret, Token};
 
 /// A ticket about to end is renewed first, so that it does not end on the way.
 const TICKET_MARGIN: Duration = Duration::from_secs(5);
-
-/// Text that is never printed.
-#[derive(Clone, Default)]
-pub(crate) struct Secret(pub(crate) String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
+/// From 1970 to when there was no token yet.
+const YEAR_2026: Duration = Duration::from_secs(1_767_225_600);
 
 /// Who logs in, and from where.
 #[derive(Debug, Clone)]
@@ -40,19 +32,13 @@ pub(crate) struct Credentials {
     pub(crate) device: DeviceId,
 }
 
-/// The token of the current login: the session renews it, the HTTP calls of the client use it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Token(Arc<Mutex<Secret>>);
-
-impl Token {
-    pub(crate) fn text(&self) -> String {
-        let token = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        token.0.clone()
-    }
-
-    fn replace(&self, token: String) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Secret(token);
-    }
+/// What proves who is there.
+#[derive(Debug, Clone)]
+pub(crate) enum Proof {
+    /// A new login, which ends the earlier one of that device.
+    Password(Credentials),
+    /// The login that this token came from goes on.
+    Token(Token),
 }
 
 /// Until when a ticket will do.
@@ -79,9 +65,11 @@ impl Ends {
 
 /// A device that is logged in.
 pub(crate) struct Login {
-    credentials: Credentials,
+    identity: Identity,
+    /// To log in again; `None` where there was only a token.
+    credentials: Option<Credentials>,
     route: RouteApi,
-    token: Token,
+    token: CurrentToken,
     ticket: Bytes,
     ends: Ends,
     /// Where to connect, the best first.
@@ -91,27 +79,48 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    /// Logs in with the password.
-    pub(crate) async fn begin(
+    /// Logs in with the password, or goes on where a token was left.
+    pub(crate) async fn begin(route: RouteApi, proof: Proof) -> Result<Self, Error> {
+        match proof {
+            Proof::Password(credentials) => {
+                let answer = route.login(&request(&credentials)).await?;
+                let token = Token::new(answer.token);
+                Self::new(route, token, answer.ticket, Some(credentials), 0)
+            }
+            Proof::Token(token) => {
+                let answer = route.ticket(&token).await?;
+                let attempt = attempts_before(SystemTime::now());
+                Self::new(route, token, answer, None, attempt)
+            }
+        }
+    }
+
+    fn new(
         route: RouteApi,
-        credentials: Credentials,
-    ) -> Result<(Self, Identity), Error> {
-        let answer = route.login(&request(&credentials)).await?;
-        let identity = identity(&answer, &credentials)?;
+        token: Token,
+        answer: TicketResponse,
+        credentials: Option<Credentials>,
+        attempt: u32,
+    ) -> Result<Self, Error> {
         let mut login = Self {
+            identity: identity(&answer)?,
             credentials,
             route,
-            token: Token::default(),
+            token: CurrentToken::new(token),
             ticket: Bytes::new(),
             ends: Ends::Over,
             servers: VecDeque::new(),
-            attempt: 0,
+            attempt,
         };
-        login.take(answer)?;
-        Ok((login, identity))
+        login.take_ticket(answer)?;
+        Ok(login)
     }
 
-    pub(crate) const fn token(&self) -> &Token {
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) const fn token(&self) -> &CurrentToken {
         &self.token
     }
 
@@ -129,20 +138,26 @@ impl Login {
         self.ends = Ends::Over;
     }
 
-    /// Gets a fresh ticket and fresh servers; logs in again when the token is not known any more.
+    /// Gets a fresh ticket and fresh servers; logs in again when the token is not known any more and
+    /// there is a password.
     ///
     /// Not when the login was ended by somebody: another login of the same device would only be
     /// thrown out in turn.
     pub(crate) async fn renew(&mut self) -> Result<(), Error> {
-        match self.route.ticket(&self.token.text()).await {
-            Ok(answer) => self.take_ticket(answer),
-            Err(error) if error.code() == Some(Code::UNAUTHENTICATED) => {
+        let refused = match self.route.ticket(&self.token.get()).await {
+            Ok(answer) => return self.take_ticket(answer),
+            Err(error) => error,
+        };
+        match &self.credentials {
+            Some(credentials) if refused.code() == Some(Code::UNAUTHENTICATED) => {
+                let request = request(credentials);
                 // The new login ends the old ticket, also when the answer gets lost.
                 self.spoil();
-                let answer = self.route.login(&request(&self.credentials)).await?;
-                self.take(answer)
+                let answer = self.route.login(&request).await?;
+                self.token.replace(Token::new(answer.token));
+                self.take_ticket(answer.ticket)
             }
-            Err(error) => Err(error),
+            _ => Err(refused),
         }
     }
 
@@ -152,7 +167,7 @@ impl Login {
         Hello {
             version: PROTOCOL_VERSION,
             ticket: self.ticket.clone(),
-            device: self.credentials.device.to_string(),
+            device: self.identity.device.to_string(),
             attempt: self.attempt,
             positions,
         }
@@ -176,11 +191,6 @@ impl Login {
         }
     }
 
-    fn take(&mut self, answer: LoginResponse) -> Result<(), Error> {
-        self.token.replace(answer.token);
-        self.take_ticket(answer.ticket)
-    }
-
     fn take_ticket(&mut self, answer: TicketResponse) -> Result<(), Error> {
         let ticket = BASE64_URL_SAFE_NO_PAD
             .decode(&answer.ticket)
@@ -195,8 +205,8 @@ impl Login {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login")
-            .field("name", &self.credentials.name)
-            .field("device", &self.credentials.device)
+            .field("name", &self.identity.name.as_str())
+            .field("device", &self.identity.device.as_str())
             .field("attempt", &self.attempt)
             .field("servers", &self.servers)
             .finish_non_exhaustive()
@@ -211,13 +221,22 @@ fn request(credentials: &Credentials) -> LoginRequest {
     }
 }
 
-fn identity(answer: &LoginResponse, credentials: &Credentials) -> Result<Identity, Error> {
+fn identity(answer: &TicketResponse) -> Result<Identity, Error> {
     let wrong = "the route's answer to the login makes no sense";
     Ok(Identity {
         user: UserId::new(answer.user_id).map_err(|error| protocol(wrong).because(error))?,
         name: UserName::new(&answer.name).map_err(|error| protocol(wrong).because(error))?,
-        device: credentials.device.clone(),
+        device: DeviceId::new(&answer.device).map_err(|error| protocol(wrong).because(error))?,
     })
+}
+
+/// Connections of one login are ordered by their attempts, and another program may have made some
+/// with the same token: the seconds since 2026 are more than it can have got to, because nobody
+/// connects once a second for long.
+fn attempts_before(now: SystemTime) -> u32 {
+    let since_2026 = now.duration_since(UNIX_EPOCH + YEAR_2026);
+    let seconds = since_2026.map_or(0, |time| time.as_secs());
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 fn protocol(message: &str) -> Error {

@@ -12,6 +12,7 @@ use im_common::id::{ConversationId, Sequence};
 use reqwest::Method;
 
 use crate::error::Error;
+use crate::token::Token;
 use call::{Call, Routes};
 
 /// Issuing a ticket takes a route one look-up, and a user who is cut off waits for it.
@@ -41,32 +42,32 @@ impl RouteApi {
         self.routes.answer(&call).await
     }
 
-    pub(crate) async fn ticket(&self, token: &str) -> Result<TicketResponse, Error> {
-        let call = Call::new(Method::POST, &["v1", "ticket"]).token(token);
+    pub(crate) async fn ticket(&self, token: &Token) -> Result<TicketResponse, Error> {
+        let call = Call::new(Method::POST, &["v1", "ticket"]).token(token.as_str());
         self.routes.answer(&call.within(TICKET_WITHIN)).await
     }
 
-    pub(crate) async fn logout(&self, token: &str) -> Result<(), Error> {
-        let call = Call::new(Method::POST, &["v1", "logout"]).token(token);
+    pub(crate) async fn logout(&self, token: &Token) -> Result<(), Error> {
+        let call = Call::new(Method::POST, &["v1", "logout"]).token(token.as_str());
         self.routes.send(&call).await.map(drop)
     }
 
     /// Looks a user up by name or id.
-    pub(crate) async fn user(&self, token: &str, who: &str) -> Result<User, Error> {
+    pub(crate) async fn user(&self, token: &Token, who: &str) -> Result<User, Error> {
         let path = ["v1", "users", who];
-        let call = Call::new(Method::GET, &path).token(token);
+        let call = Call::new(Method::GET, &path).token(token.as_str());
         self.routes.answer(&call).await
     }
 
     pub(crate) async fn online(
         &self,
-        token: &str,
+        token: &Token,
         prefix: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<OnlineResponse, Error> {
         let call = Call::new(Method::GET, &["v1", "users", "online"])
-            .token(token)
+            .token(token.as_str())
             .query("prefix", Some(prefix).filter(|prefix| !prefix.is_empty()))
             .query("after", after)
             .query("limit", Some(limit));
@@ -75,7 +76,7 @@ impl RouteApi {
 
     pub(crate) async fn history(
         &self,
-        token: &str,
+        token: &Token,
         conversation: &ConversationId,
         before: Option<Sequence>,
         limit: usize,
@@ -83,7 +84,7 @@ impl RouteApi {
         let conversation = conversation.to_string();
         let path = ["v1", "conversations", &conversation, "messages"];
         let call = Call::new(Method::GET, &path)
-            .token(token)
+            .token(token.as_str())
             .query("before", before)
             .query("limit", Some(limit));
         self.routes.answer(&call).await

@@ -45,13 +45,9 @@ pub struct LoginRequest {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginResponse {
-    /// The account's number.
-    pub user_id: u64,
-    /// The account's name as registered.
-    pub name: String,
     /// Goes into `authorization: Bearer ...` of every further request, until logging out.
     pub token: String,
-    /// The ticket for the long connection, and where to connect.
+    /// Who is logged in, the ticket for the long connection, and where to connect.
     #[serde(flatten)]
     pub ticket: TicketResponse,
 }
@@ -60,6 +56,13 @@ pub struct LoginResponse {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TicketResponse {
+    /// The account's number.
+    pub user_id: u64,
+    /// The account's name as registered.
+    pub name: String,
+    /// The device that is logged in.
+    #[cfg_attr(feature = "openapi", schema(example = "laptop"))]
+    pub device: String,
     /// Proof of login for the long connection, base64url without padding.
     pub ticket: String,
     /// When the ticket ends, milliseconds since 1970.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use im_common::message::Identity;
 use im_common::tasks::Tasks;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -26,7 +25,6 @@ use crate::timeline::Timeline;
 /// What a client is made of, once it is logged in.
 pub(crate) struct ClientConfig {
     pub(crate) route: RouteApi,
-    pub(crate) identity: Identity,
     pub(crate) send_timeout: Duration,
     pub(crate) handler: Option<Arc<dyn MessageHandler>>,
 }
@@ -37,7 +35,7 @@ impl Client {
         let tasks = Tasks::new();
         let (state, state_receiver) = watch::channel(ConnectionState::Connecting);
         let handle = Arc::new(Handle {
-            identity: config.identity,
+            identity: login.identity().clone(),
             route: config.route,
             token: login.token().clone(),
             outbox: Arc::new(SharedOutbox::new()),

@@ -1,4 +1,5 @@
 mod cluster;
+mod tokens;
 
 use std::time::Duration;
 

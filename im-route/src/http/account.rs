@@ -12,6 +12,7 @@ use im_common::api::{
     ErrorResponse, LoginRequest, LoginResponse, RegisterRequest, TicketResponse, User,
 };
 use im_common::id::DeviceId;
+use im_common::message::Identity;
 use im_common::name::UserName;
 use im_common::secret::Secret;
 
@@ -59,21 +60,19 @@ pub(super) async fn log_in(
     let device = DeviceId::new(&device)?;
     let (caller, token) = app.accounts.log_in(&name, Secret(password), device).await?;
     let response = LoginResponse {
-        user_id: caller.identity.user.number(),
-        name: caller.identity.name.to_string(),
         token: token.0,
-        ticket: render(app.accounts.pass(&caller)),
+        ticket: render(&caller, app.accounts.pass(&caller)),
     };
     Ok(Json(response))
 }
 
-/// Get a fresh ticket and servers to connect to.
+/// Get a fresh ticket and servers to connect to. Also tells who is logged in with the token.
 #[utoipa::path(post, path = "/v1/ticket", responses(
     (status = 200, description = "A ticket", body = TicketResponse),
     (status = 401, description = "Not logged in (2004)", body = ErrorResponse),
 ))]
 pub(super) async fn ticket(State(app): State<App>, caller: Caller) -> Json<TicketResponse> {
-    Json(render(app.accounts.pass(&caller)))
+    Json(render(&caller, app.accounts.pass(&caller)))
 }
 
 /// End this login and its connection.
@@ -107,12 +106,16 @@ pub(super) async fn user(
     }))
 }
 
-fn render(pass: Pass) -> TicketResponse {
+fn render(caller: &Caller, pass: Pass) -> TicketResponse {
     let expires_in = pass
         .expires_at
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
+    let Identity { user, name, device } = &caller.identity;
     TicketResponse {
+        user_id: user.number(),
+        name: name.to_string(),
+        device: device.to_string(),
         ticket: URL_SAFE_NO_PAD.encode(pass.ticket),
         ticket_expires_at_ms: u64::try_from(expires_in.as_millis()).unwrap_or(u64::MAX),
         servers: pass.servers,

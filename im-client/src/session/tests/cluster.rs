@@ -100,14 +100,15 @@ fn respond(path: &str, shared: &mut Shared) -> (u16, String) {
     let ends_at = now + Duration::from_secs(600) - shared.behind;
     let number = shared.calls.len();
     let ticket = TicketResponse {
+        user_id: 1,
+        name: "alice".to_owned(),
+        device: "here".to_owned(),
         ticket: BASE64_URL_SAFE_NO_PAD.encode(format!("ticket {number}")),
         ticket_expires_at_ms: u64::try_from(ends_at.as_millis()).unwrap(),
         servers: shared.servers.clone(),
     };
     let body = match path {
         "/v1/login" => serde_json::to_string(&LoginResponse {
-            user_id: 1,
-            name: "alice".to_owned(),
             token: format!("token {number}"),
             ticket,
         }),
