@@ -9,7 +9,7 @@ use std::time::Duration;
 use im_common::api::RegisterRequest;
 use im_common::code::Code;
 use im_common::id::{ConversationId, LogEpoch, MessageId, Sequence, UserId};
-use im_common::message::{Identity, Recipient, Submission, TEXT_BYTES_MAX};
+use im_common::message::{Identity, Position, Recipient, Submission, TEXT_BYTES_MAX};
 use im_common::tasks::Tasks;
 use tokio::sync::watch;
 
@@ -146,6 +146,25 @@ impl Client {
         messages
             .map(|message| convert::past_message(&conversation, epoch, message))
             .collect()
+    }
+
+    /// Tells how far the other user is: the furthest position in your conversation up to which one of
+    /// their devices has handled everything; `None` when there is none. What you sent is delivered
+    /// when this [covers](Position::covers) the [`Receipt::position`](crate::Receipt::position).
+    /// Asks a route each time; a user id saves it from looking up the name. Cancel-safe.
+    ///
+    /// Fails with [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for the lobby, which
+    /// everybody reads in their own time.
+    pub async fn delivered(&self, with: &Recipient) -> Result<Option<Position>, Error> {
+        let conversation = match self.conversation(with).await? {
+            ConversationId::Lobby => {
+                return Err(Error::invalid("the lobby does not tell what was delivered"));
+            }
+            private => private,
+        };
+        let token = self.handle.token.get();
+        let answer = self.handle.route.delivered(&token, &conversation).await?;
+        Ok(convert::delivered(conversation, &answer))
     }
 
     /// Waits until every send so far has ended, one way or the other; those that still wait for

@@ -2,8 +2,9 @@
 
 use std::error::Error as StdError;
 
-use im_common::api::{HistoryMessage, OnlineResponse};
+use im_common::api::{DeliveredResponse, HistoryMessage, OnlineResponse};
 use im_common::id::{ConversationId, LogEpoch, Sequence, UserId};
+use im_common::message::Position;
 use im_common::name::UserName;
 
 use crate::error::{Error, ErrorKind};
@@ -46,6 +47,18 @@ pub(crate) fn past_message(
         sender_device: None,
         accepted_at_ms: message.accepted_at_ms,
         text: message.text,
+    })
+}
+
+/// Nothing was handled yet in epoch 0.
+pub(crate) fn delivered(
+    conversation: ConversationId,
+    answer: &DeliveredResponse,
+) -> Option<Position> {
+    (answer.epoch > 0).then_some(Position {
+        conversation,
+        epoch: LogEpoch(answer.epoch),
+        sequence: Sequence(answer.sequence),
     })
 }
 

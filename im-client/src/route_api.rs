@@ -5,8 +5,8 @@ mod call;
 use std::time::Duration;
 
 use im_common::api::{
-    HistoryResponse, LoginRequest, LoginResponse, OnlineResponse, RegisterRequest, TicketResponse,
-    User,
+    DeliveredResponse, HistoryResponse, LoginRequest, LoginResponse, OnlineResponse,
+    RegisterRequest, TicketResponse, User,
 };
 use im_common::id::{ConversationId, Sequence};
 use reqwest::Method;
@@ -71,6 +71,17 @@ impl RouteApi {
             .query("prefix", Some(prefix).filter(|prefix| !prefix.is_empty()))
             .query("after", after)
             .query("limit", Some(limit));
+        self.routes.answer(&call).await
+    }
+
+    pub(crate) async fn delivered(
+        &self,
+        token: &Token,
+        conversation: &ConversationId,
+    ) -> Result<DeliveredResponse, Error> {
+        let conversation = conversation.to_string();
+        let path = ["v1", "conversations", &conversation, "delivered"];
+        let call = Call::new(Method::GET, &path).token(token.as_str());
         self.routes.answer(&call).await
     }
 

@@ -145,6 +145,19 @@ pub struct HistoryMessage {
     pub text: String,
 }
 
+/// `GET /v1/conversations/{conversation}/delivered`: how far the other user is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeliveredResponse {
+    /// The conversation.
+    #[cfg_attr(feature = "openapi", schema(example = "private:1:2"))]
+    pub conversation: String,
+    /// The life of its log in which the sequence means something; 0 when nothing is handled yet.
+    pub epoch: u64,
+    /// Everything up to here was handled by a device of the other user.
+    pub sequence: u64,
+}
+
 /// `GET /v1/health`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

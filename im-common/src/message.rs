@@ -179,6 +179,16 @@ pub struct Position {
     pub sequence: Sequence,
 }
 
+impl Position {
+    /// Whether whoever is here has certainly been at the other position, too. Of a position in
+    /// another epoch nothing is known.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.conversation == other.conversation
+            && self.epoch == other.epoch
+            && self.sequence >= other.sequence
+    }
+}
+
 /// The newest message of a log, and how far a device is in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {

@@ -2,6 +2,7 @@
 
 mod account;
 mod auth;
+mod delivered;
 mod error;
 mod health;
 mod history;
@@ -69,6 +70,7 @@ fn public() -> OpenApiRouter<App> {
         .routes(routes!(presence::online))
         .routes(routes!(account::user))
         .routes(routes!(history::messages))
+        .routes(routes!(delivered::delivered))
         .routes(routes!(health::health))
 }
 

@@ -41,6 +41,21 @@ impl Reading {
         Ok(self.messages.read(conversation, range, limit).await?)
     }
 
+    /// Returns how far the other user of a private conversation is; `None` when none of their
+    /// devices has handled anything there.
+    pub(crate) async fn delivered(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Position>, Refusal> {
+        permit(user, conversation)?;
+        let Some(peer) = conversation.peer_of(user) else {
+            let message = "only a private conversation tells what was delivered";
+            return Err(Refusal::new(Code::MALFORMED, message));
+        };
+        Ok(self.messages.handled(peer, conversation).await?)
+    }
+
     /// Records how far devices are.
     pub(crate) async fn ack(&self, acks: Vec<DeviceAck>) -> Result<(), Refusal> {
         let advances = acks.iter().map(|ack| {

@@ -141,6 +141,7 @@ fn the_api_description_lists_every_path() {
         "/v1/users/online",
         "/v1/users/{user}",
         "/v1/conversations/{conversation}/messages",
+        "/v1/conversations/{conversation}/delivered",
         "/v1/health",
     ] {
         assert!(paths.contains_key(path), "{path} is not described");

@@ -1,15 +1,25 @@
 //! What must hold in every kind of cluster: over an embedded backend, over real Redis and etcd, and
 //! through the standalone binary.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use im_client::{ConnectionState, SendError};
+use im_client::{ErrorKind, SendError};
 use im_common::code::Code;
 use im_common::id::{ConversationId, Sequence};
-use im_common::message::Recipient;
+use im_common::message::{Position, Recipient};
 use im_tests::cluster::TestCluster;
 use im_tests::http::Http;
 use im_tests::user::accepted;
 use serde_json::json;
+use tokio::time::timeout;
+
+mod logins;
+
+use logins::{
+    a_second_login_displaces_the_first, a_token_takes_the_place_of_the_password,
+    logging_out_ends_the_connection,
+};
 
 macro_rules! everywhere {
     ($($scenario:ident)*) => {
@@ -45,7 +55,9 @@ everywhere! {
     online_users_are_listed_by_name_and_page
     history_is_read_backwards
     sends_that_cannot_succeed_say_why
+    what_was_delivered_is_told_to_who_sent_it
     logging_out_ends_the_connection
+    a_token_takes_the_place_of_the_password
 }
 
 async fn private_messages_arrive_both_ways(cluster: TestCluster) {
@@ -168,24 +180,6 @@ async fn a_repeated_id_is_stored_once(cluster: TestCluster) {
     assert_eq!(bob.seen_count(), 2);
 }
 
-async fn a_second_login_displaces_the_first(cluster: TestCluster) {
-    let [alice, bob] = cluster.users(["alice", "bob"]).await;
-    let mut elsewhere = bob.another_device("test");
-    elsewhere.reconnect().await;
-    bob.expect_state("displaced", |state| {
-        matches!(state, ConnectionState::Refused(_))
-    })
-    .await;
-    alice.send(&elsewhere, "who is there").await;
-    elsewhere.expect("who is there").await;
-    assert_eq!(bob.seen_count(), 0);
-    let refused = bob.client().send(alice.address(), "ghost").await;
-    assert!(
-        matches!(refused, Err(SendError::Closed | SendError::Refused(_))),
-        "{refused:?}"
-    );
-}
-
 async fn devices_of_one_user_all_get_the_message(cluster: TestCluster) {
     let [alice, bob] = cluster.users(["alice", "bob"]).await;
     let mut phone = bob.another_device("phone");
@@ -255,6 +249,33 @@ async fn history_is_read_backwards(cluster: TestCluster) {
     assert_eq!(texts(Some(Sequence(1)), 2).await, Vec::<String>::new());
 }
 
+async fn what_was_delivered_is_told_to_who_sent_it(cluster: TestCluster) {
+    let [alice, mut bob] = cluster.users(["alice", "bob"]).await;
+    let delivered = async |to: &Recipient| alice.client().delivered(to).await.expect("an answer");
+    let to_bob = Recipient::User(bob.id());
+    bob.disconnect().await;
+    let first = alice.send(&bob, "while bob is away").await.position;
+    assert_eq!(delivered(&to_bob).await, None);
+    bob.reconnect().await;
+    bob.expect("while bob is away").await;
+    let acked = async |position: &Position| {
+        let covers = |handled: &Position| handled.covers(position);
+        while !delivered(&to_bob).await.as_ref().is_some_and(covers) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let both = async {
+        acked(&first).await;
+        let second = alice.send(&bob, "while bob is here").await.position;
+        acked(&second).await;
+        second
+    };
+    let second = timeout(im_tests::PATIENCE, both).await.expect("acked");
+    assert_eq!(delivered(&bob.address()).await, Some(second));
+    let error = alice.client().delivered(&Recipient::Lobby).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
 async fn sends_that_cannot_succeed_say_why(cluster: TestCluster) {
     let [alice, bob] = cluster.users(["alice", "bob"]).await;
     let nobody = "nobody-of-this-name"
@@ -274,17 +295,4 @@ async fn sends_that_cannot_succeed_say_why(cluster: TestCluster) {
     let largest = "y".repeat(64 * 1024);
     alice.send(&bob, &largest).await;
     bob.expect(&largest).await;
-}
-
-async fn logging_out_ends_the_connection(cluster: TestCluster) {
-    let [alice, mut bob] = cluster.users(["alice", "bob"]).await;
-    let web = Http::log_in(&cluster.urls(0)[0], "bob", "web").await;
-    assert_eq!(web.get("/v1/users/online").await.0, 200);
-    assert_eq!(web.post("/v1/logout", json!({})).await.0, 204);
-    assert_eq!(web.get("/v1/users/online").await.0, 401);
-    let address = bob.address();
-    bob.client().clone().logout().await.expect("logged out");
-    accepted(alice.client().send(address, "later")).await;
-    bob.reconnect().await;
-    bob.expect("later").await;
 }

@@ -121,6 +121,14 @@ pub trait MessageStore: Send + Sync {
     /// devices handle later does not move it. A conversation that is missing was never handled.
     async fn begin(&self, user: UserId, device: &DeviceId) -> Result<Vec<Position>>;
 
+    /// Returns how far a user is in a conversation: as far as any device has advanced, or as the user
+    /// began. `None` where nothing was handled. One read.
+    async fn handled(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Position>>;
+
     /// Notes that messages have reached every server that must have them. Idempotent. A position of
     /// an earlier epoch settles the message that was there then; if that was lost, it settles
     /// nothing, whatever has taken its sequence since.

@@ -96,6 +96,15 @@ impl MessageStore for FaultyMessages {
         self.gate.guard(call, lost).await
     }
 
+    async fn handled(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Position>> {
+        let call = || self.inner.handled(user, conversation);
+        self.gate.guard(call, lost).await
+    }
+
     async fn settle(&self, messages: &[Position]) -> Result<()> {
         self.gate.guard(|| self.inner.settle(messages), lost).await
     }

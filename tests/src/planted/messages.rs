@@ -187,6 +187,14 @@ impl MessageStore for PlantedMessages {
         Ok(positions)
     }
 
+    async fn handled(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Position>> {
+        self.inner.handled(user, conversation).await
+    }
+
     async fn settle(&self, messages: &[Position]) -> Result<()> {
         self.inner.settle(messages).await
     }

@@ -44,6 +44,7 @@ pub async fn suite(store: Arc<dyn MessageStore>) {
     positions::a_device_that_began_without_positions_has_its_own(store).await;
     positions::devices_that_begin_at_once_keep_what_they_were_told(store).await;
     positions::a_user_can_begin_without_a_device(store).await;
+    positions::a_user_is_where_the_furthest_device_is(store).await;
     positions::acks_at_once_end_at_the_newest(store).await;
     unsettled::unsettled_messages_are_claimed_in_turns(store).await;
     unsettled::settled_messages_are_not_claimed(store).await;

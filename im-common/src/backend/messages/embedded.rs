@@ -197,6 +197,18 @@ impl MessageStore for EmbeddedMessages {
             .collect()
     }
 
+    async fn handled(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Position>> {
+        let key = keys::position(user, None, conversation);
+        let value = self.store.view()?.get(&key)?;
+        value
+            .map(|value| values::parse_position(conversation.clone(), &value))
+            .transpose()
+    }
+
     async fn settle(&self, messages: &[Position]) -> Result<()> {
         let messages = messages.to_vec();
         let unsettled = Arc::clone(&self.unsettled);

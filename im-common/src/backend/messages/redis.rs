@@ -91,6 +91,14 @@ impl MessageStore for RedisMessages {
         self.begin_device(user, device).await
     }
 
+    async fn handled(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Position>> {
+        self.position_of(user, conversation).await
+    }
+
     async fn settle(&self, messages: &[Position]) -> Result<()> {
         self.settle_all(messages).await
     }

@@ -212,6 +212,33 @@ pub async fn a_user_can_begin_without_a_device(store: &dyn MessageStore) {
     );
 }
 
+/// How far a user is follows the device that is furthest, never back, and nobody else.
+pub async fn a_user_is_where_the_furthest_device_is(store: &dyn MessageStore) {
+    let (user, log) = (fresh_user(), fresh_conversation());
+    let [phone, desk] = [(); 2].map(|()| fresh_device());
+    let handled = async || store.handled(user, &log).await.unwrap();
+    assert_eq!(handled().await, None);
+    store.begin(user, &phone).await.unwrap();
+    assert_eq!(
+        handled().await,
+        None,
+        "a device that is there handles nothing"
+    );
+    for (device, acked, furthest) in [
+        (&phone, at(&log, 1, 5), at(&log, 1, 5)),
+        (&desk, at(&log, 1, 3), at(&log, 1, 5)),
+        (&desk, at(&log, 1, 6), at(&log, 1, 6)),
+        (&phone, at(&log, 2, 1), at(&log, 2, 1)),
+        (&desk, at(&log, 1, 9), at(&log, 2, 1)),
+    ] {
+        store.advance(user, device, &[acked]).await.unwrap();
+        assert_eq!(handled().await, Some(furthest));
+    }
+    assert_eq!(store.handled(fresh_user(), &log).await.unwrap(), None);
+    let elsewhere = fresh_conversation();
+    assert_eq!(store.handled(user, &elsewhere).await.unwrap(), None);
+}
+
 /// Acks that overtake each other end at the newest.
 pub async fn acks_at_once_end_at_the_newest(store: &dyn MessageStore) {
     let (user, device) = (fresh_user(), fresh_device());

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::RedisMessages;
-use crate::backend::redis::Script;
+use crate::backend::redis::{Call, Script};
 use crate::backend::{BackendError, Result};
-use crate::id::{DeviceId, LogEpoch, Sequence, UserId};
+use crate::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
 use crate::message::Position;
 
 static ADVANCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("advance.lua")));
@@ -28,6 +28,17 @@ impl RedisMessages {
                 .arg(position.sequence.0)
         });
         self.connection.call(&call).await
+    }
+
+    pub(super) async fn position_of(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+    ) -> Result<Option<Position>> {
+        let conversation = conversation.to_string();
+        let look = Call::new("HGET", &self.keys.positions(user)).arg(&conversation);
+        let at: Option<String> = self.connection.call(&look).await?;
+        at.map(|at| decode(&conversation, &at)).transpose()
     }
 
     pub(super) async fn begin_device(
