@@ -273,7 +273,8 @@ async fn what_was_delivered_is_told_to_who_sent_it(cluster: TestCluster) {
     let second = timeout(im_tests::PATIENCE, both).await.expect("acked");
     assert_eq!(delivered(&bob.address()).await, Some(second));
     let error = alice.client().delivered(&Recipient::Lobby).await;
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidInput);
+    let error = error.expect_err("the lobby does not tell");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 async fn sends_that_cannot_succeed_say_why(cluster: TestCluster) {

@@ -63,7 +63,8 @@ pub(super) async fn a_token_takes_the_place_of_the_password(cluster: TestCluster
     let ended = ConnectionState::Refused(Code::LOGGED_OUT);
     assert!([ended, ConnectionState::Refused(Code::DISPLACED)].contains(&again.ended().await));
     let refused = async |code| {
-        let error = with_token(token.clone()).connect().await.unwrap_err();
+        let connected = with_token(token.clone()).connect().await;
+        let error = connected.expect_err("the login has ended");
         assert_eq!(error.kind(), ErrorKind::Unauthenticated);
         assert_eq!(error.code(), Some(code));
     };
