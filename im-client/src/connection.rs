@@ -24,11 +24,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatch::EventSender;
+use crate::error::{Error, ErrorKind};
 use crate::handler::Event;
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::inbox::Inbox;
 use crate::outbox::{self, Refused, SharedOutbox};
+use crate::state::{ConnectionState, Reporter};
 
 pub(crate) use handshake::{OpenError, open};
 
@@ -44,7 +45,7 @@ pub(crate) struct Traffic {
     pub(crate) outbox: Arc<SharedOutbox>,
     /// `None` without a handler: then messages stay in the cluster.
     pub(crate) inbox: Option<Inbox>,
-    pub(crate) events: EventSender,
+    pub(crate) reporter: Reporter,
     pub(crate) closing: CancellationToken,
 }
 
@@ -82,9 +83,13 @@ pub(crate) struct Connection<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// The server at the other end.
-    pub(crate) const fn server(&self) -> &ServerId {
-        &self.server
+    /// How the client stands while this connection is served.
+    pub(crate) fn state(&self, traffic: &Traffic) -> ConnectionState {
+        let server = self.server.clone();
+        match &traffic.inbox {
+            Some(inbox) if inbox.is_catching_up() => ConnectionState::CatchingUp { server },
+            _ => ConnectionState::Attached { server },
+        }
     }
 
     /// Serves the connection until it ends; may be called again after [`End::GoAway`].
@@ -142,6 +147,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if let Some(sync) = inbox.next_sync() {
             self.push(sync);
         }
+        if inbox.has_caught_up() {
+            let server = self.server.clone();
+            traffic
+                .reporter
+                .publish(ConnectionState::Attached { server });
+        }
         if self.next_ack_at <= now
             && let Some(ack) = inbox.next_ack()
         {
@@ -178,19 +189,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn take(&mut self, bytes: Bytes, traffic: &mut Traffic) -> Result<(), End> {
         let frame = ServerFrame::decode(bytes)
-            .map_err(|error| End::Lost(format!("a frame cannot be read: {error}")))?;
+            .map_err(|error| traffic.misunderstood(format!("a frame cannot be read: {error}")))?;
         match frame.frame {
             Some(server_frame::Frame::Ping(ping)) => self.push(wire::Pong { nonce: ping.nonce }),
             Some(server_frame::Frame::Close(close)) => return Err(End::Closed(close.into())),
             Some(server_frame::Frame::GoAway(go_away)) => {
-                traffic.events.report(Event::GoAway);
+                traffic.reporter.report(Event::GoAway);
                 if !go_away.candidates.is_empty() {
                     return Err(End::GoAway(go_away.candidates));
                 }
             }
-            Some(frame) => traffic
-                .take(frame)
-                .map_err(|error| End::Lost(format!("the server sent what cannot be: {error}")))?,
+            Some(frame) => traffic.take(frame).map_err(|error| {
+                traffic.misunderstood(format!("the server sent what cannot be: {error}"))
+            })?,
             // A frame of a newer protocol: nothing that this version relies on.
             None => {}
         }
@@ -232,6 +243,13 @@ impl Traffic {
         if let Some(inbox) = &mut self.inbox {
             inbox.attach();
         }
+    }
+
+    /// The end of a connection whose other side does not speak this protocol.
+    fn misunderstood(&self, what: String) -> End {
+        let error = Error::new(ErrorKind::Protocol, what.as_str());
+        self.reporter.report(Event::Error(error));
+        End::Lost(what)
     }
 
     fn take(&mut self, frame: server_frame::Frame) -> Result<(), Malformed> {

@@ -1,26 +1,28 @@
-//! Runs the handler: one message at a time, apart from the connection, panics caught.
+//! Calls the handler for everything that arrives: one call at a time, apart from the connection,
+//! panics caught.
 
+mod stalls;
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
-use im_common::id::Sequence;
-use im_common::message::{Position, StoredMessage};
 use im_common::planted::{Bug, is_planted};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::task::yield_now;
 
 use crate::client::{Client, Handle};
+use crate::error::{Error, ErrorKind};
+use crate::events::Events;
 use crate::handler::{Event, MessageHandler};
-use crate::message::Message;
-use crate::positions::Positions;
-use crate::timeline::Step;
+use crate::threads::run_apart;
+use stalls::Stalls;
 
-/// Two pages: one is handled while the next one travels. Beyond it, messages wait in the cluster.
-pub(crate) const QUEUE_STEPS_MAX: usize = 256;
-/// Events are rare and small. Beyond it they are dropped: the state can be read at any time.
-pub(crate) const QUEUE_EVENTS_MAX: usize = 64;
+/// A handler that always has something to do lets others have its thread after so many calls.
+const TURN_CALLS_MAX: u32 = 64;
 
 tokio::task_local! {
     /// Whose handler is being called.
@@ -35,101 +37,92 @@ pub(crate) fn is_inside_handler(handle: &Arc<Handle>) -> bool {
         .unwrap_or(false)
 }
 
-/// Where the session reports events; a handler that is far behind misses some.
-#[derive(Debug, Clone)]
-pub(crate) struct EventSender(Option<mpsc::Sender<Event>>);
-
-impl EventSender {
-    /// With no handler, `None`, nobody listens.
-    pub(crate) const fn new(sender: Option<mpsc::Sender<Event>>) -> Self {
-        Self(sender)
-    }
-
-    pub(crate) fn report(&self, event: Event) {
-        let Some(sender) = &self.0 else { return };
-        if let Err(mpsc::error::TrySendError::Full(event)) = sender.try_send(event) {
-            tracing::debug!(?event, "event dropped, the handler is far behind");
-        }
+/// Runs a handler until the client closes; a call that is under way is finished.
+pub(crate) async fn run(handler: Arc<dyn MessageHandler>, client: Weak<Handle>, events: Events) {
+    let stalls = Arc::new(Stalls::default());
+    let dispatch = Dispatch {
+        handler,
+        client,
+        stalls: Arc::clone(&stalls),
+    };
+    tokio::select! {
+        () = run_apart(dispatch.clone().call_for_each(events)) => {}
+        () = dispatch.tell_stalls(&stalls) => {}
     }
 }
 
-/// The task that owns the handler.
-pub(crate) struct Dispatch {
-    pub(crate) handler: Arc<dyn MessageHandler>,
+#[derive(Clone)]
+struct Dispatch {
+    handler: Arc<dyn MessageHandler>,
     /// Weak, so that a client nobody holds any more ends instead of keeping itself alive.
-    pub(crate) client: Weak<Handle>,
-    pub(crate) steps: mpsc::Receiver<Step>,
-    pub(crate) events: mpsc::Receiver<Event>,
-    pub(crate) positions: Arc<Positions>,
-    pub(crate) closing: CancellationToken,
+    client: Weak<Handle>,
+    stalls: Arc<Stalls>,
 }
 
 impl Dispatch {
-    /// Runs until the client closes; a call that is under way is finished.
-    pub(crate) async fn run(mut self) {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.closing.cancelled() => return,
-                Some(event) = self.events.recv() => self.report(event).await,
-                Some(step) = self.steps.recv() => self.take(step).await,
-                else => return,
+    async fn call_for_each(self, mut events: Events) {
+        let mut calls: u32 = 0;
+        while let Some(event) = events.next().await {
+            let Some(client) = Client::upgrade(&self.client) else {
+                return;
+            };
+            if is_planted(Bug::AckBeforeHandling) {
+                events.handled();
+            }
+            self.stalls.begin();
+            self.call(&client, event).await;
+            self.stalls.end();
+            calls = calls.wrapping_add(1);
+            if calls.is_multiple_of(TURN_CALLS_MAX) {
+                yield_now().await;
             }
         }
     }
 
-    async fn take(&self, step: Step) {
-        match step {
-            Step::Message(stored) => self.deliver(stored).await,
-            Step::Silent(position) => self.positions.handled(position),
-            Step::Rewound(position) => self.rewind(position).await,
-        }
-        self.positions.announce_progress();
-    }
-
-    async fn deliver(&self, stored: StoredMessage) {
-        let Some(client) = Client::upgrade(&self.client) else {
-            return;
+    async fn call(&self, client: &Client, event: Event) {
+        let handler = &self.handler;
+        let called = match event {
+            Event::Message(message) => self.caught(handler.on_message(client, message)).await,
+            Event::Error(error) => self.caught(handler.on_error(error)).await,
+            event => self.caught(handler.on_event(event)).await,
         };
-        let message = Message::from(stored);
-        let position = message.position();
-        if is_planted(Bug::AckBeforeHandling) {
-            self.positions.handled(position.clone());
-            self.positions.announce_progress();
-        }
-        let call = async { self.handler.on_message(&client, message).await };
-        if self.panicked(call).await {
-            self.report(Event::HandlerPanicked).await;
-        }
-        self.positions.handled(position);
-    }
-
-    async fn rewind(&self, position: Position) {
-        self.positions.handled(position.clone());
-        let Position {
-            conversation,
-            sequence,
-            ..
-        } = position;
-        self.report(match sequence {
-            Sequence(0) => Event::Reset { conversation },
-            after => Event::Rewound {
-                conversation,
-                after,
-            },
-        })
-        .await;
-    }
-
-    async fn report(&self, event: Event) {
-        let call = async { self.handler.on_event(event).await };
-        if self.panicked(call).await {
-            tracing::warn!("the handler panicked in on_event");
+        let Err(panic) = called else { return };
+        let what = format!("the handler panicked: {}", said(&*panic));
+        tracing::warn!("{what}");
+        let error = Error::new(ErrorKind::HandlerPanicked, what);
+        if self.caught(handler.on_error(error)).await.is_err() {
+            tracing::warn!("the handler panicked in on_error");
         }
     }
 
-    async fn panicked(&self, call: impl Future<Output = ()>) -> bool {
+    /// Never resolves. The handler is busy, so this one call comes while another is under way.
+    async fn tell_stalls(&self, stalls: &Stalls) {
+        loop {
+            stalls.next().await;
+            tracing::warn!(
+                after = ?stalls::BEHIND_AFTER,
+                "the handler has not returned, messages wait in the cluster"
+            );
+            let this = self.clone();
+            run_apart(async move {
+                let telling = this.handler.on_event(Event::HandlerBehind);
+                if this.caught(telling).await.is_err() {
+                    tracing::warn!("the handler panicked in on_event");
+                }
+            })
+            .await;
+        }
+    }
+
+    async fn caught(&self, call: impl Future<Output = ()>) -> Result<(), Box<dyn Any + Send>> {
         let call = CALLER.scope(self.client.clone(), call);
-        AssertUnwindSafe(call).catch_unwind().await.is_err()
+        AssertUnwindSafe(call).catch_unwind().await
     }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a word")
 }

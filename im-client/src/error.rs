@@ -2,16 +2,17 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use im_common::code::{Code, NextStep};
 
 /// A failure, with a kind to act on and a text for a person.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     code: Option<Code>,
     message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What to do about an [`Error`] depends on this.
@@ -32,6 +33,8 @@ pub enum ErrorKind {
     Closed,
     /// The other side does not speak this protocol.
     Protocol,
+    /// The handler panicked; the message it was called with counts as handled.
+    HandlerPanicked,
 }
 
 impl Error {
@@ -61,7 +64,7 @@ impl Error {
     }
 
     pub(crate) fn because(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
+        self.source = Some(Arc::new(source));
         self
     }
 

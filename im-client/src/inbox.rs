@@ -13,7 +13,7 @@ use im_common::wire::{self, Malformed};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::dispatch::QUEUE_STEPS_MAX;
+use crate::events::QUEUE_STEPS_MAX;
 use crate::outbox::Forked;
 use crate::positions::Positions;
 use crate::timeline::{Step, Timeline};
@@ -43,6 +43,8 @@ pub(crate) struct Inbox {
     asked: Option<(Position, Instant)>,
     /// The first heads of this connection come by then, or not at all.
     heads_by: Option<Instant>,
+    /// Whether this connection has not brought everything yet that there was when it began.
+    is_catching_up: bool,
     backoff: Backoff,
 }
 
@@ -58,6 +60,7 @@ impl Inbox {
             positions,
             asked: None,
             heads_by: None,
+            is_catching_up: false,
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
         }
     }
@@ -67,6 +70,21 @@ impl Inbox {
         self.timeline.attach();
         self.heads_by = Some(Instant::now() + HEADS_WITHIN);
         self.asked = None;
+        self.is_catching_up = true;
+    }
+
+    /// Whether what was missed before this connection is still on its way.
+    pub(crate) const fn is_catching_up(&self) -> bool {
+        self.is_catching_up
+    }
+
+    /// Whether this client has just caught up; true once for each connection.
+    pub(crate) fn has_caught_up(&mut self) -> bool {
+        let is_level = self.asked.is_none() && self.timeline.is_level();
+        // Nobody receives any more: then there is nothing to catch up with.
+        let is_done = self.is_catching_up && (is_level || self.steps.is_closed());
+        self.is_catching_up &= !is_done;
+        is_done
     }
 
     /// What a hello tells: where the handler is.
@@ -195,8 +213,12 @@ impl Inbox {
         self.timeline.retry(conversation, Instant::now() + delay);
     }
 
+    /// None once nobody receives any more: then messages stay in the cluster.
     fn room(&self) -> usize {
-        self.steps.capacity()
+        match self.steps.is_closed() {
+            true => 0,
+            false => self.steps.capacity(),
+        }
     }
 
     /// The timeline never returns more steps than there was room for, and nobody else sends.

@@ -84,6 +84,7 @@ mod connection;
 mod convert;
 mod dispatch;
 mod error;
+mod events;
 mod handler;
 mod heartbeat;
 mod inbox;
@@ -95,6 +96,7 @@ mod route_api;
 mod sending;
 mod session;
 mod state;
+mod threads;
 mod timeline;
 mod token;
 
@@ -102,6 +104,7 @@ pub use async_trait::async_trait;
 pub use client::{Client, register};
 pub use config::ClientBuilder;
 pub use error::{Error, ErrorKind};
+pub use events::Events;
 pub use handler::{Event, IntoHandler, MessageHandler};
 pub use im_common::code::{Code, NextStep};
 pub use im_common::id::{
@@ -126,6 +129,7 @@ mod tests {
         crosses_threads::<ClientBuilder>();
         crosses_threads::<Error>();
         crosses_threads::<Event>();
+        crosses_threads::<Events>();
         crosses_threads::<Message>();
         crosses_threads::<Sending>();
         crosses_threads::<Token>();

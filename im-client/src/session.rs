@@ -12,12 +12,10 @@ use im_common::backoff::{Backoff, random_fraction};
 use im_common::code::Code;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::connection::{self, Closure, Connection, End, OpenError, Traffic};
 use crate::error::Error;
-use crate::handler::Event;
 use crate::inbox::Inbox;
 use crate::login::Login;
 use crate::outbox::SharedOutbox;
@@ -33,7 +31,7 @@ const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 /// A connection that lasted less counts as one more failure.
 const STEADY_AFTER: Duration = Duration::from_secs(2);
-/// How long closing waits for the handler, so that what it has just handled is acked.
+/// How long closing waits for what is being handled, so that it is acked.
 const HANDLER_ENDS_WITHIN: Duration = Duration::from_secs(1);
 
 type Link = Connection<TcpStream>;
@@ -49,8 +47,8 @@ enum Over {
 pub(crate) struct Session {
     login: Login,
     traffic: Traffic,
-    state: watch::Sender<ConnectionState>,
-    dispatch: Option<JoinHandle<()>>,
+    /// Whether something is handed out that is not handled yet; `None` when nobody receives.
+    is_busy: Option<watch::Receiver<bool>>,
     backoff: Backoff,
     cause: Cause,
     /// Whether the last connection ended soon after it began: then even the first attempt waits,
@@ -62,14 +60,12 @@ impl Session {
     pub(crate) fn new(
         login: Login,
         traffic: Traffic,
-        state: watch::Sender<ConnectionState>,
-        dispatch: Option<JoinHandle<()>>,
+        is_busy: Option<watch::Receiver<bool>>,
     ) -> Self {
         Self {
             login,
             traffic,
-            state,
-            dispatch,
+            is_busy,
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
             cause: Cause::default(),
             is_flapping: false,
@@ -100,8 +96,7 @@ impl Session {
         };
         loop {
             let attached_at = Instant::now();
-            let server = link.server().clone();
-            self.publish(ConnectionState::Attached { server });
+            self.publish(link.state(&self.traffic));
             let end = link.serve(&mut self.traffic).await;
             self.is_flapping = attached_at.elapsed() < STEADY_AFTER;
             if !self.is_flapping {
@@ -257,23 +252,17 @@ impl Session {
     }
 
     async fn finish(&mut self, link: Link) {
-        if let Some(dispatch) = &mut self.dispatch
-            && timeout(HANDLER_ENDS_WITHIN, dispatch).await.is_err()
-        {
-            tracing::debug!("closing while the handler still runs");
+        if let Some(is_busy) = &mut self.is_busy {
+            let handled = is_busy.wait_for(|is_busy| !is_busy);
+            if timeout(HANDLER_ENDS_WITHIN, handled).await.is_err() {
+                tracing::debug!("closing while something is still being handled");
+            }
         }
         link.finish(self.traffic.inbox.as_ref()).await;
     }
 
     fn publish(&self, state: ConnectionState) {
-        let modified = self.state.send_if_modified(|current| {
-            let differs = *current != state;
-            current.clone_from(&state);
-            differs
-        });
-        if modified {
-            self.traffic.events.report(Event::StateChanged(state));
-        }
+        self.traffic.reporter.publish(state);
     }
 }
 

@@ -77,6 +77,13 @@ impl Timeline {
         self.heard.is_some()
     }
 
+    /// Whether the heads are known and every log has been read up to its own. A log that has not
+    /// is due, will be, or is being asked for by the caller.
+    pub(crate) fn is_level(&self) -> bool {
+        let mut waiting = self.due.iter().chain(self.later.iter().map(|(_, log)| log));
+        !self.awaits_heads() && waiting.all(|log| self.logs.get(log).is_none_or(Log::is_level))
+    }
+
     /// Takes in how far some logs are.
     pub(crate) fn heads(&mut self, heads: Vec<Head>, now: Instant) {
         for head in heads {

@@ -119,10 +119,7 @@ async fn follow(
 }
 
 fn server_in(state: &ConnectionState) -> Option<String> {
-    match state {
-        ConnectionState::Attached { server } => Some(server.to_string()),
-        _ => None,
-    }
+    state.server().map(ToString::to_string)
 }
 
 /// The value that `hundredths` of all do not exceed; nothing when there are none.

@@ -169,11 +169,10 @@ impl Run {
 
     /// The users whose connections one of the servers holds now.
     pub(crate) fn users_on(&self, server: usize) -> HashSet<ActorIx> {
-        let is_there = |actor: &&Actor| match &*actor.state().borrow() {
-            ConnectionState::Attached { server: id } => {
-                self.deployment.server_by_id(&id.to_string()) == Some(server)
-            }
-            _ => false,
+        let is_there = |actor: &&Actor| {
+            let state = actor.state().borrow().clone();
+            let id = state.server().map(ToString::to_string);
+            id.is_some_and(|id| self.deployment.server_by_id(&id) == Some(server))
         };
         let there = self.load.actors().iter().filter(is_there);
         there.map(Actor::ix).collect()

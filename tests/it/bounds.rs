@@ -194,8 +194,9 @@ async fn a_full_server_says_so_and_takes_the_next_when_somebody_leaves() {
         alice.vanish();
         connecting.await;
     }
-    let is_attached = |state: &ConnectionState| matches!(state, ConnectionState::Attached { .. });
-    carol.expect_state("attached", is_attached).await;
+    carol
+        .expect_state("attached", ConnectionState::is_attached)
+        .await;
     accepted(carol.client().send(Recipient::Lobby, "in")).await;
 }
 

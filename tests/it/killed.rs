@@ -30,10 +30,7 @@ async fn connect_all(cluster: &TestCluster) -> Vec<TestUser> {
 }
 
 fn server_of(state: &ConnectionState) -> Option<String> {
-    match state {
-        ConnectionState::Attached { server, .. } => Some(server.to_string()),
-        _ => None,
-    }
+    state.server().map(ToString::to_string)
 }
 
 /// The users on a server that is not one of those in this process.

@@ -114,10 +114,9 @@ const MESSAGES: usize = 20_000;
 const WAVE: usize = 1_000;
 
 fn server_of(user: &TestUser) -> String {
-    match &*user.client().state().borrow() {
-        ConnectionState::Attached { server, .. } => server.to_string(),
-        other => panic!("not attached: {other:?}"),
-    }
+    let state = user.client().state().borrow().clone();
+    let server = state.server().map(ToString::to_string);
+    server.unwrap_or_else(|| panic!("not attached: {state:?}"))
 }
 
 /// Registers through one route and logs in through both, half of the users each.
@@ -297,9 +296,9 @@ fn victims_of(scripted: &Scripted, placed: &HashMap<String, Vec<usize>>) -> Vec<
 async fn attached_elsewhere(user: &TestUser, placed: &HashMap<String, Vec<usize>>) {
     let dead = server_of_number(user, placed);
     let mut state = user.client().state();
-    let elsewhere = |state: &ConnectionState| match state {
-        ConnectionState::Attached { server, .. } => server.to_string() != dead,
-        _ => false,
+    let elsewhere = |state: &ConnectionState| {
+        let server = state.server();
+        server.is_some_and(|server| server.to_string() != dead)
     };
     state.wait_for(elsewhere).await.expect("the client lives");
 }

@@ -171,9 +171,10 @@ async fn a_dead_or_frozen_server_locks_nobody_out() {
         cluster.placeable(2).await;
         let users = cluster.users(["alice", "bob"]).await;
         let here = cluster.servers()[0].info.id.clone();
-        let is_there = |user: &TestUser| match &*user.client().state().borrow() {
-            ConnectionState::Attached { server } => *server != here,
-            _ => false,
+        let is_there = |user: &TestUser| {
+            let state = user.client().state();
+            let state = state.borrow();
+            state.server().is_some_and(|server| *server != here)
         };
         let mut there = users.into_iter().find(is_there).expect("one on each");
         // Frozen first, so that neither side can say goodbye.

@@ -16,7 +16,7 @@ impl Status {
     /// What to say about a state; `None` when the user knows already.
     pub(super) fn note(&mut self, state: &ConnectionState) -> Option<String> {
         match state {
-            ConnectionState::Attached { .. } if self.is_interrupted => {
+            state if state.is_attached() && self.is_interrupted => {
                 self.is_interrupted = false;
                 Some("connected again".to_owned())
             }
@@ -34,6 +34,9 @@ impl Status {
 pub(super) fn describe(state: &ConnectionState) -> String {
     match state {
         ConnectionState::Connecting => "connecting".to_owned(),
+        ConnectionState::CatchingUp { server } => {
+            format!("connected to server {server}, catching up")
+        }
         ConnectionState::Attached { server } => format!("connected to server {server}"),
         ConnectionState::BackingOff { delay, reason, .. } => format!(
             "not connected: {reason}; next attempt within {:.1} s",

@@ -3,8 +3,9 @@ use im_common::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
 use im_common::message::{Position, Recipient, Submission};
 use im_common::wire::client_frame::Frame;
 use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use crate::events::EventSender;
 use crate::outbox::{NewSend, deadline_after};
 use crate::positions::Positions;
 use crate::sending::{SendError, Sending};
@@ -69,25 +70,30 @@ struct Fixture {
     traffic: Traffic,
     outbox: Arc<SharedOutbox>,
     closing: CancellationToken,
+    state: watch::Receiver<ConnectionState>,
     steps: mpsc::Receiver<Step>,
     positions: Arc<Positions>,
 }
 
 fn fixture() -> Fixture {
-    let (sender, steps) = mpsc::channel(crate::dispatch::QUEUE_STEPS_MAX);
+    let (sender, steps) = mpsc::channel(crate::events::QUEUE_STEPS_MAX);
     let positions = Arc::new(Positions::default());
     let user = UserId::new(1).unwrap();
     let timeline = Timeline::new(user, DeviceId::new("here").unwrap());
     let mut traffic = Traffic {
         outbox: Arc::new(SharedOutbox::new()),
         inbox: Some(Inbox::new(timeline, sender, Arc::clone(&positions))),
-        events: EventSender::new(None),
+        reporter: Reporter {
+            state: watch::Sender::new(ConnectionState::Connecting),
+            events: EventSender::to_nobody(),
+        },
         closing: CancellationToken::new(),
     };
     traffic.attach();
     Fixture {
         outbox: Arc::clone(&traffic.outbox),
         closing: traffic.closing.clone(),
+        state: traffic.reporter.state.subscribe(),
         traffic,
         steps,
         positions,
@@ -247,6 +253,34 @@ async fn an_unknown_log_is_not_taken_for_a_new_one_until_the_heads_are_whole() {
     };
     let (end, ()) = tokio::join!(connection.serve(&mut fixture.traffic), script);
     assert!(matches!(end, End::Closed(closure) if closure.code == Code::GOING_AWAY));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_has_caught_up_once_every_log_is_level() {
+    let (mut connection, mut server) = connected().await;
+    let mut fixture = fixture();
+    assert!(matches!(
+        connection.state(&fixture.traffic),
+        ConnectionState::CatchingUp { .. }
+    ));
+    let script = async {
+        server.say(heads(3, 0)).await;
+        for (after, last) in [(0, 2), (2, 3)] {
+            assert!(matches!(server.hear().await, Frame::Sync(sync) if sync.after == after));
+            assert!(!fixture.state.has_changed().unwrap(), "behind");
+            server.say(page(after + 1..=last, 3)).await;
+        }
+        fixture.state.changed().await.unwrap();
+        let is_level = |state: &ConnectionState| matches!(state, ConnectionState::Attached { .. });
+        assert!(is_level(&fixture.state.borrow_and_update()));
+        // A gap later on is a matter of the log alone.
+        server.say(deliver(5)).await;
+        assert!(matches!(server.hear().await, Frame::Sync(sync) if sync.after == 3));
+        assert!(!fixture.state.has_changed().unwrap(), "still attached");
+        fixture.closing.cancel();
+    };
+    let (end, ()) = tokio::join!(connection.serve(&mut fixture.traffic), script);
+    assert_eq!(end, End::Closing);
 }
 
 #[tokio::test(start_paused = true)]

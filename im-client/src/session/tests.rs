@@ -1,4 +1,5 @@
 mod cluster;
+mod receiving;
 mod tokens;
 
 use std::time::Duration;
@@ -12,8 +13,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::{
-    Client, ClientBuilder, ConnectionState, ErrorKind, Event, Message, MessageHandler, Recipient,
-    SendError,
+    Client, ClientBuilder, ConnectionState, Error, ErrorKind, Event, Message, MessageHandler,
+    Recipient, SendError,
 };
 use cluster::{Peer, Route, Server};
 
@@ -212,6 +213,20 @@ async fn connecting_waits_for_a_server_until_its_deadline() {
 }
 
 #[tokio::test]
+async fn a_route_that_is_gone_is_passed_over_for_the_next() {
+    let server = Server::start("s1").await;
+    let route = Route::start(&[&server]).await;
+    let gone = format!("http://{}", Server::start("gone").await.address());
+    let builder = Client::builder().route(gone).route(&route.address);
+    let builder = builder.user("alice").password("secret").device("here");
+    let (_client, mut peer) = attached(builder, &server).await;
+    peer.say(wire::Close::new(Code::TICKET_EXPIRED, 0)).await;
+    let (_peer, hello) = server.attach().await;
+    assert_eq!(hello.ticket, "ticket 2");
+    assert_eq!(route.calls(), ["/v1/login", "/v1/ticket"]);
+}
+
+#[tokio::test]
 async fn a_stopping_server_is_left_only_for_one_that_answers() {
     let (first, second) = (Server::start("s1").await, Server::start("s2").await);
     let route = Route::start(&[&first]).await;
@@ -242,7 +257,7 @@ async fn a_stopping_server_is_left_only_for_one_that_answers() {
     .await;
 }
 
-/// Panics at the first message and tells of events.
+/// Panics at the first message and tells of events and errors.
 struct Fragile(mpsc::Sender<Event>);
 
 #[async_trait]
@@ -254,6 +269,21 @@ impl MessageHandler for Fragile {
     async fn on_event(&self, event: Event) {
         let _ = self.0.send(event).await;
     }
+
+    async fn on_error(&self, error: Error) {
+        let _ = self.0.send(Event::Error(error)).await;
+    }
+}
+
+/// Waits for an error of that kind, and returns what it says.
+async fn error_of(kind: ErrorKind, seen: &mut mpsc::Receiver<Event>) -> String {
+    loop {
+        if let Event::Error(error) = seen.recv().await.expect("the client lives")
+            && error.kind() == kind
+        {
+            return error.to_string();
+        }
+    }
 }
 
 #[tokio::test]
@@ -264,7 +294,8 @@ async fn a_panicking_handler_goes_on_with_the_next_message() {
     let (_client, mut peer) = attached(builder(&route).handler(Fragile(events)), &server).await;
     peer.say(note(1, "bad")).await;
     peer.say(note(2, "good")).await;
-    while seen.recv().await.unwrap() != Event::HandlerPanicked {}
+    let said = error_of(ErrorKind::HandlerPanicked, &mut seen).await;
+    assert!(said.contains("on purpose"), "{said}");
     let mut acked = 0;
     while acked < 2 {
         let Frame::Ack(ack) = peer.hear().await else {

@@ -125,7 +125,7 @@ async fn after_death(run: &mut Run) -> anyhow::Result<()> {
     let user = run.choose(run.load.actors().len());
     let client = run.log_in(user, "moving", seconds(5)).await?;
     let state = client.state().borrow().clone();
-    let ConnectionState::Attached { server } = state else {
+    let Some(server) = state.server() else {
         anyhow::bail!("not attached: {state:?}");
     };
     let victim = run.deployment.server_by_id(&server.to_string());

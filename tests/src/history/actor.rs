@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use im_client::{Client, ConnectionState, Event, Message, MessageHandler, SendError};
+use im_client::{Client, ConnectionState, Error, Event, Message, MessageHandler, SendError};
 use im_common::id::{DeviceId, MessageId, UserId};
 use im_common::message::{Receipt, Recipient};
 use im_common::name::UserName;
@@ -83,6 +83,10 @@ impl MessageHandler for Recorder {
             }
             other => self.history.state_changed(self.ix, format!("{other:?}")),
         }
+    }
+
+    async fn on_error(&self, error: Error) {
+        self.history.state_changed(self.ix, format!("{error:?}"));
     }
 }
 

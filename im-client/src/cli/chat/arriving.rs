@@ -8,7 +8,7 @@ use im_common::message::Identity;
 use crate::cli::names::Names;
 use crate::cli::render::{View, notice};
 use crate::cli::screen::Screen;
-use crate::{Client, Event, Message, MessageHandler};
+use crate::{Client, Error, ErrorKind, Event, Message, MessageHandler};
 
 /// Shows messages on the screen. A message counts as handled once it is written.
 pub(super) struct Arriving {
@@ -36,10 +36,16 @@ impl MessageHandler for Arriving {
             Event::Rewound { conversation, .. } => {
                 format!("{conversation} lost its newest messages; their senders send them again")
             }
-            Event::HandlerPanicked => "a message could not be shown; this is a bug".to_owned(),
             _ => return,
         };
         let _ = self.screen.print(notice(&news)).await;
+    }
+
+    async fn on_error(&self, error: Error) {
+        if error.kind() == ErrorKind::HandlerPanicked {
+            let news = notice("a message could not be shown; this is a bug");
+            let _ = self.screen.print(news).await;
+        }
     }
 }
 
