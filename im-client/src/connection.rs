@@ -5,33 +5,29 @@
 mod handshake;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use im_common::backoff::random_fraction;
 use im_common::code::Code;
 use im_common::frame::{FrameError, encode};
-use im_common::id::{MessageId, ServerId};
-use im_common::message::Receipt;
+use im_common::id::ServerId;
 use im_common::stream::FrameStream;
-use im_common::wire::{self, ClientFrame, Malformed, ServerFrame, server_frame};
+use im_common::wire::{self, ClientFrame, ServerFrame, server_frame};
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, ErrorKind};
 use crate::handler::Event;
 use crate::heartbeat::{Beat, Heartbeat};
 use crate::inbox::Inbox;
-use crate::outbox::{self, Refused, SharedOutbox};
-use crate::state::{ConnectionState, Reporter};
+use crate::state::ConnectionState;
 
 pub(crate) use handshake::{OpenError, open};
+pub(crate) use traffic::Traffic;
 
 /// A server that takes no bytes for so long does not read any more.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
@@ -39,15 +35,6 @@ const WRITE_WITHIN: Duration = Duration::from_secs(5);
 const ACK_PAUSE: Duration = Duration::from_millis(50);
 /// A goodbye is a courtesy: the cluster also notices without it.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
-
-/// What outlives a connection: lent to it by the session while it is served.
-pub(crate) struct Traffic {
-    pub(crate) outbox: Arc<SharedOutbox>,
-    /// `None` without a handler: then messages stay in the cluster.
-    pub(crate) inbox: Option<Inbox>,
-    pub(crate) reporter: Reporter,
-    pub(crate) closing: CancellationToken,
-}
 
 /// Why the server closed, or wants a pause.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,49 +223,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-impl Traffic {
-    /// A new connection begins: what the last one left open is done again.
-    pub(crate) fn attach(&mut self) {
-        self.outbox.rewind();
-        if let Some(inbox) = &mut self.inbox {
-            inbox.attach();
-        }
-    }
-
-    /// The end of a connection whose other side does not speak this protocol.
-    fn misunderstood(&self, what: String) -> End {
-        let error = Error::new(ErrorKind::Protocol, what.as_str());
-        self.reporter.report(Event::Error(error));
-        End::Lost(what)
-    }
-
-    fn take(&mut self, frame: server_frame::Frame) -> Result<(), Malformed> {
-        use server_frame::Frame;
-        match (frame, &mut self.inbox) {
-            (Frame::Accepted(accepted), inbox) => {
-                let receipt = Receipt::try_from(accepted)?;
-                match inbox {
-                    Some(inbox) => inbox.accepted(receipt.position.clone()),
-                    None => self.outbox.forked_unseen(&receipt.position),
-                }
-                self.outbox.accepted(receipt);
-            }
-            (Frame::Refused(refused), _) => {
-                self.outbox.refused(refused.try_into()?, random_fraction());
-            }
-            (Frame::Deliver(deliver), Some(inbox)) => inbox.deliver(deliver)?,
-            (Frame::Heads(heads), Some(inbox)) => inbox.heads(heads)?,
-            (Frame::Page(page), Some(inbox)) => {
-                if let Some(forked) = inbox.page(page)? {
-                    self.outbox.forked(&forked);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
 impl From<wire::Close> for Closure {
     fn from(close: wire::Close) -> Self {
         Self {
@@ -286,19 +230,6 @@ impl From<wire::Close> for Closure {
             reason: close.reason,
             retry_after: Duration::from_millis(close.retry_after_ms.into()),
         }
-    }
-}
-
-impl TryFrom<wire::Refused> for Refused {
-    type Error = Malformed;
-
-    fn try_from(refused: wire::Refused) -> Result<Self, Malformed> {
-        Ok(Self {
-            id: MessageId::from_bytes(&refused.id)?,
-            refusal: outbox::refusal(refused.code.into(), refused.reason),
-            retry_after: Duration::from_millis(refused.retry_after_ms.into()),
-            round: refused.round,
-        })
     }
 }
 

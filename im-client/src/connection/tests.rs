@@ -1,14 +1,18 @@
-use super::*;
-use im_common::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
+use std::sync::Arc;
+
+use im_common::id::{ConversationId, DeviceId, LogEpoch, MessageId, Sequence, UserId};
 use im_common::message::{Position, Recipient, Submission};
 use im_common::wire::client_frame::Frame;
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
+use super::*;
 use crate::events::EventSender;
-use crate::outbox::{NewSend, deadline_after};
+use crate::outbox::{NewSend, SharedOutbox, deadline_after};
 use crate::positions::Positions;
 use crate::sending::{SendError, Sending};
+use crate::state::Reporter;
 use crate::timeline::{Step, Timeline};
 
 /// The server's end of a connection, played by the test.
