@@ -231,3 +231,32 @@ impl Inbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use im_common::id::{DeviceId, LogEpoch, Sequence, UserId};
+
+    use super::*;
+
+    #[test]
+    fn of_very_many_positions_an_ack_and_a_hello_tell_so_many() {
+        let user = |id| UserId::new(id).unwrap();
+        let positions = Arc::new(Positions::default());
+        for peer in 2..3002 {
+            positions.handled(Position {
+                conversation: ConversationId::private(user(1), user(peer)),
+                epoch: LogEpoch(1),
+                sequence: Sequence(peer),
+            });
+        }
+        let timeline = Timeline::new(user(1), DeviceId::new("desk").unwrap());
+        let (steps, _received) = mpsc::channel(1);
+        let inbox = Inbox::new(timeline, steps, positions);
+        let hello = inbox.hello_positions();
+        assert_eq!(hello.len(), HELLO_POSITIONS_MAX);
+        assert_eq!(hello[0].sequence, 3001, "the newest are told");
+        let acks = std::iter::from_fn(|| inbox.next_ack());
+        let told: Vec<usize> = acks.map(|ack| ack.positions.len()).collect();
+        assert_eq!(told, [ACK_POSITIONS_MAX; 3]);
+    }
+}

@@ -40,3 +40,23 @@ impl From<&Closure> for Cause {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_server_can_make_a_client_wait_for_long() {
+        let closure = |retry_after| Closure {
+            code: Code::FULL,
+            reason: String::new(),
+            retry_after,
+        };
+        for (asked, waited) in [
+            (Duration::from_secs(1), Duration::from_secs(1)),
+            (Duration::MAX, RETRY_AFTER_MAX),
+        ] {
+            assert_eq!(Cause::from(&closure(asked)).retry_after, waited);
+        }
+    }
+}
