@@ -181,10 +181,15 @@ impl Client {
     /// at once, so that the message being handled is acked too. Cancelling the wait does not keep
     /// the client open.
     pub async fn close(&self) {
-        self.handle.tasks.cancel();
-        if !is_inside_handler(&self.handle) {
+        if self.begin_close() {
             self.ended().await;
         }
+    }
+
+    /// Asks the client to close. Returns whether its end can be waited for from here.
+    pub(crate) fn begin_close(&self) -> bool {
+        self.handle.tasks.cancel();
+        !is_inside_handler(&self.handle)
     }
 
     /// Closes as [`Client::close`] does, then ends the login at the route: the device cannot come

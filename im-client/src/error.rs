@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Protocol,
     /// The handler panicked; the message it was called with counts as handled.
     HandlerPanicked,
+    /// The system does not give what the client needs, such as a thread.
+    System,
 }
 
 impl Error {

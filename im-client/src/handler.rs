@@ -115,8 +115,9 @@ where
     }
 }
 
-/// Whatever can be turned into a handler: a [`MessageHandler`], an async closure that takes a
-/// [`Client`] and a [`Message`], or only a [`Message`], or a plain closure that takes a [`Message`].
+/// Whatever can be turned into a handler: a [`MessageHandler`]; an async closure that takes a
+/// [`Client`] and a [`Message`], or only a [`Message`]; a plain closure that takes a [`Message`], or,
+/// with the feature `blocking`, a `blocking::Client` and a [`Message`].
 ///
 /// `Kind` tells the cases apart and is always inferred.
 pub trait IntoHandler<Kind> {
@@ -196,5 +197,7 @@ mod tests {
             async move { drop(seen) }
         });
         accepts(|_message: Message| {});
+        #[cfg(feature = "blocking")]
+        accepts(|_client: crate::blocking::Client, _message: Message| {});
     }
 }

@@ -8,6 +8,7 @@ use im_common::name::UserName;
 
 /// A message of a conversation that the user takes part in.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message {
     /// Chosen by its sender, unique for the sender.
     pub id: MessageId,
@@ -75,6 +76,7 @@ impl fmt::Debug for Message {
 
 /// A user, as others see it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct User {
     /// The account.
     pub user: UserId,
@@ -84,6 +86,7 @@ pub struct User {
 
 /// Part of the list of users who are online, sorted by name without regard to case.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OnlinePage {
     /// The users of this page.
     pub users: Vec<User>,

@@ -22,6 +22,7 @@ pub struct UserName(Arc<str>);
 
 /// Why a name is refused; the text tells the user what to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidName {
     /// No characters, or more than [`NAME_CHARS_MAX`].
     #[error("a name has 1 to {NAME_CHARS_MAX} characters")]

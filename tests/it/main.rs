@@ -2,6 +2,7 @@
 
 mod backends;
 mod bad_input;
+mod blocking;
 mod bounds;
 mod cluster;
 mod command_line;
