@@ -64,6 +64,7 @@ fn an_integrator_pulls_no_server_and_no_command_line() {
         "axum",
         "rustyline",
         "clap",
+        "rusqlite",
         "argon2",
     ] {
         assert!(
@@ -71,6 +72,19 @@ fn an_integrator_pulls_no_server_and_no_command_line() {
             "the SDK pulls {unwanted}"
         );
     }
+}
+
+/// Each package is one more that an integrator has to compile, to audit and to update. Most of these
+/// come with HTTP and the runtime; there is room for a few that those pull in one day, not for another
+/// such part.
+const PACKAGES_MAX: usize = 105;
+
+#[test]
+fn an_integrator_pulls_few_packages() {
+    let mut pulled = dependencies(&["-p", "im-client", "--no-default-features", "-e", "normal"]);
+    pulled.sort();
+    pulled.dedup();
+    assert!(pulled.len() <= PACKAGES_MAX, "{}: {pulled:?}", pulled.len());
 }
 
 #[test]
