@@ -15,6 +15,7 @@ mod input;
 mod language;
 mod login;
 mod names;
+mod nearest;
 mod outgoing;
 mod password;
 mod render;

@@ -7,6 +7,8 @@ use std::fmt;
 
 use im_common::message::Recipient;
 
+use super::nearest;
+
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +16,6 @@ mod tests;
 pub(super) const HISTORY_DEFAULT: usize = 20;
 /// Messages that `:history` shows at most: what a person may still scroll through.
 pub(super) const HISTORY_MAX: usize = 200;
-/// Longer words are not compared with the commands: nobody mistypes that much.
-const WORD_CHARS_MAX: usize = 16;
-/// More wrong letters than this and a suggestion would be a guess.
-const TYPOS_MAX: usize = 2;
 
 /// A line of the table of commands: the source of `:all`, of completion and of suggestions.
 #[derive(Debug)]
@@ -230,7 +228,7 @@ fn parse_command(typed: &str) -> Result<Command, Mistake> {
     let Some(command) = COMMANDS.iter().find(|command| command.word == word) else {
         return Err(Mistake::UnknownCommand {
             word: word.to_owned(),
-            nearest: nearest(word),
+            nearest: nearest::among(word, COMMANDS.iter().map(|command| command.word)),
         });
     };
     (command.parse)(arguments.trim()).ok_or_else(|| Mistake::Arguments {
@@ -273,34 +271,4 @@ fn split_word(text: &str) -> (&str, &str) {
         Some((word, rest)) => (word, rest.trim_start()),
         None => (text, ""),
     }
-}
-
-/// The command that a mistyped word was probably meant to be.
-fn nearest(word: &str) -> Option<&'static str> {
-    let word: Vec<char> = word.to_lowercase().chars().collect();
-    if word.is_empty() || word.len() > WORD_CHARS_MAX {
-        return None;
-    }
-    COMMANDS
-        .iter()
-        .map(|command| (typos(&word, command.word), command.word))
-        // A word with nothing right in it is no typo of a short command.
-        .filter(|(typos, command)| *typos <= TYPOS_MAX && *typos < command.len().max(word.len()))
-        .min_by_key(|(typos, _)| *typos)
-        .map(|(_, command)| command)
-}
-
-/// Levenshtein distance.
-fn typos(word: &[char], command: &str) -> usize {
-    let mut previous: Vec<usize> = (0..=word.len()).collect();
-    for (row, expected) in command.chars().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, typed) in word.iter().enumerate() {
-            let replaced = previous[column] + usize::from(*typed != expected);
-            let shorter = previous[column + 1].min(current[column]) + 1;
-            current.push(replaced.min(shorter));
-        }
-        previous = current;
-    }
-    previous[word.len()]
 }
