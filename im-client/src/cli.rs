@@ -1,6 +1,7 @@
 //! The terminal client `im`: a chat prompt, and commands for scripts.
 //!
-//! - `args`, `action`, `exit`: the command line, one file for each thing to do, how it ends;
+//! - `args`, `settings`, `help`: the command line, what fills its gaps, how it is explained;
+//! - `action`, `exit`: one file for each thing to do, how it ends;
 //! - `chat`: the loop between `input`, `screen` and the SDK;
 //! - `command`: what a typed line means; `render`: how everything looks, and stays harmless.
 
@@ -11,6 +12,7 @@ mod command;
 mod detached;
 mod exit;
 mod failure;
+mod help;
 mod input;
 mod language;
 mod login;
@@ -20,21 +22,27 @@ mod outgoing;
 mod password;
 mod render;
 mod screen;
+mod settings;
 mod signals;
 mod state;
 mod status;
 mod terminal;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::FromArgMatches;
+use rust_i18n::t;
 use tracing_subscriber::EnvFilter;
 
+use self::action::tail::Wanted;
 use self::args::{Action, CommandLine};
 pub use self::chat::{ChatError, ChatOptions, chat};
 pub use self::exit::Exit;
 use self::failure::Failure;
+pub use self::render::colour::Colour;
+use self::settings::Settled;
 pub use self::state::state_dir;
 
 /// What remains when the program ends has been waited for already.
@@ -42,9 +50,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Runs `im` with the command line of this process.
 pub fn main() -> ExitCode {
-    language::follow_locale();
-    let line = CommandLine::parse();
-    match start(&line) {
+    match start() {
         Ok(exit) => exit.into(),
         Err(failure) => {
             tell(&failure.to_string());
@@ -53,22 +59,66 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn start(line: &CommandLine) -> Result<Exit, Failure> {
+fn start() -> Result<Exit, Failure> {
+    let settled = read_settings()?;
     start_log()?;
     let runtime = tokio::runtime::Runtime::new()?;
-    let exit = runtime.block_on(run(line));
+    let exit = runtime.block_on(run(&settled));
     runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     exit
 }
 
-async fn run(line: &CommandLine) -> Result<Exit, Failure> {
-    let account = &line.account;
-    match &line.action {
-        None => action::chat::run(account).await,
-        Some(Action::Register { json }) => action::register::run(account, *json).await,
-        Some(Action::Send { to, text, json }) => action::send::run(account, to, text, *json).await,
-        Some(Action::Tail { count, json }) => action::tail::run(account, *count, *json).await,
-        Some(Action::Online { prefix, json }) => action::online::run(account, prefix, *json).await,
+/// Reads the command line and the configuration file. Ends the program where the command line makes
+/// no sense, or asks for help.
+fn read_settings() -> Result<Settled, Failure> {
+    let file = settings::File::read();
+    let profile = std::env::var("IM_PROFILE").ok();
+    let configured = file.as_ref().ok();
+    language::speak_early(configured.and_then(|file| file.language(profile.as_deref())));
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let command = help::command();
+    let matches = command.clone().get_matches_from(&words);
+    let line = CommandLine::from_arg_matches(&matches)
+        .map_err(|error| Failure::usage(error.to_string()))?;
+    let settled = settings::settle(&words, command, &file?, line.account.profile.as_deref())?;
+    language::speak(settled.line.manners.language);
+    Ok(settled)
+}
+
+async fn run(settled: &Settled) -> Result<Exit, Failure> {
+    let CommandLine {
+        action,
+        account,
+        manners,
+    } = &settled.line;
+    let Some(action) = action else {
+        return action::chat::run(account, manners).await;
+    };
+    match action {
+        Action::Register { json } => action::register::run(account, *json).await,
+        Action::Send { to, text, json } => {
+            action::send::run(account, manners, to, text, *json).await
+        }
+        Action::Tail {
+            with,
+            from,
+            count,
+            json,
+        } => {
+            let wanted = Wanted {
+                with,
+                from,
+                count: *count,
+                json: *json,
+            };
+            action::tail::run(account, manners, wanted).await
+        }
+        Action::Online { prefix, json } => {
+            action::online::run(account, manners, prefix, *json).await
+        }
+        Action::Config { json } => action::config::run(account, &settled.settings, *json).await,
+        Action::Completions { shell } => action::completions::run(*shell).await,
+        Action::Man { folder } => action::man::run(folder.as_deref()).await,
     }
 }
 
@@ -78,7 +128,7 @@ fn start_log() -> Result<(), Failure> {
         return Ok(());
     };
     let filter = EnvFilter::try_new(&filter)
-        .map_err(|error| Failure::usage(format!("cannot read IM_LOG: {error}")))?;
+        .map_err(|error| Failure::usage(t!("shell.bad_log", why = error)))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

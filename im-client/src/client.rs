@@ -214,7 +214,9 @@ impl Client {
         handle.upgrade().map(|handle| Self { handle })
     }
 
-    async fn conversation(&self, with: &Recipient) -> Result<ConversationId, Error> {
+    /// The conversation that messages to this recipient are in; asks a route when it is a name.
+    /// Cancel-safe.
+    pub async fn conversation(&self, with: &Recipient) -> Result<ConversationId, Error> {
         let user = match with {
             Recipient::Lobby => return Ok(ConversationId::Lobby),
             Recipient::User(user) => *user,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use im_client::cli::{self, ChatError, ChatOptions};
+use im_client::cli::{self, ChatError, ChatOptions, Colour};
 use im_common::node as process;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
@@ -102,6 +102,7 @@ async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> any
     ];
     let options = ChatOptions {
         builder,
+        colour: Colour::Auto,
         greeting,
         stop: shutdown.clone(),
     };

@@ -1,6 +1,9 @@
 //! One file for each thing that `im` does.
 
 pub(super) mod chat;
+pub(super) mod completions;
+pub(super) mod config;
+pub(super) mod man;
 pub(super) mod online;
 pub(super) mod register;
 pub(super) mod send;

@@ -1,88 +1,93 @@
 //! The command line of `im`.
+//!
+//! What is said here is for readers of the code: texts for users are in the catalogue, and
+//! [`help`](super::help) puts them in.
 
 use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use clap_complete::Shell;
 use im_common::id::DeviceId;
 use im_common::message::Recipient;
 use im_common::name::UserName;
+use rust_i18n::t;
 
-use super::exit::Exit;
 use super::failure::Failure;
+use super::language::Language;
+use super::render::colour::Colour;
+use super::settings::Weight;
 use super::state;
 
-const HELP: &str = "\
-{about}
+/// A day is longer than anybody waits.
+const TIMEOUT_SECONDS_MAX: u64 = 86_400;
 
-Examples:
-  im register --user alice        create an account
-  im --user alice                 chat; :all lists what can be typed
-  im send lobby 'hello all'       send one message
-  make 2>&1 | im send bob -       send what a program prints
-  im tail --json                  print messages as they come, for programs
-  im online al                    who is online whose name begins with \"al\"
-
-{usage-heading} {usage}
-
-{all-args}{after-help}";
-
-/// Chat in a terminal.
+/// The whole command line.
 #[derive(Debug, Parser)]
-#[command(name = "im", version, help_template = HELP, after_help = Exit::help())]
+#[command(name = "im", version)]
 pub(super) struct CommandLine {
     #[command(subcommand)]
     pub(super) action: Option<Action>,
     #[command(flatten)]
     pub(super) account: Account,
+    #[command(flatten)]
+    pub(super) manners: Manners,
 }
 
 /// What to do instead of chatting.
 #[derive(Debug, Subcommand)]
 pub(super) enum Action {
-    /// Create an account.
+    /// Creates an account.
     Register {
-        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Send one message; done once it is accepted.
+    /// Sends one message.
     Send {
-        /// `lobby`, a user's name or a user's id.
-        #[arg(value_parser = recipient)]
+        #[arg(value_parser = recipient, value_name = "WHO")]
         to: Recipient,
-        /// What to say; `-` reads it from standard input.
         text: String,
-        /// Print one JSON object that says where the message is.
         #[arg(long)]
         json: bool,
     },
-    /// Print messages as they come, beginning with those missed since the last `tail`.
+    /// Prints messages as they come.
     Tail {
-        /// End after so many messages.
+        #[arg(value_parser = recipient, value_name = "WHO")]
+        with: Vec<Recipient>,
+        #[arg(long, value_name = "NAME", value_parser = UserName::new)]
+        from: Vec<UserName>,
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
-        /// Print one JSON object for each message.
         #[arg(long)]
         json: bool,
     },
-    /// List who is online.
+    /// Lists who is online.
     Online {
-        /// Only names that begin so.
         #[arg(default_value = "")]
         prefix: String,
-        /// Print one JSON object for each user.
         #[arg(long)]
         json: bool,
+    },
+    /// Shows the settings in force.
+    Config {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints a shell's completions.
+    Completions { shell: Shell },
+    /// Prints or writes the manual.
+    Man {
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
     },
 }
 
 /// Who speaks, from where, and to which cluster.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Connection")]
 pub(super) struct Account {
-    /// A route of the cluster; more of them make the client survive the loss of one.
+    #[arg(long, global = true, value_name = "NAME", env = "IM_PROFILE")]
+    pub(super) profile: Option<String>,
     #[arg(
         long = "route",
         global = true,
@@ -92,21 +97,70 @@ pub(super) struct Account {
         default_value = "http://127.0.0.1:8083"
     )]
     pub(super) routes: Vec<String>,
-    /// Your name; the login name of this machine if not given.
     #[arg(long, global = true, value_name = "NAME", env = "IM_USER", value_parser = UserName::new)]
     user: Option<UserName>,
-    /// Read the password from a file instead of asking.
     #[arg(long, global = true, value_name = "FILE", env = "IM_PASSWORD_FILE")]
-    pub(super) password_file: Option<PathBuf>,
-    /// Name of this installation: messages that it has not shown yet wait for it.
+    password_file: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(0..))]
+    password_fd: Option<u32>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "COMMAND",
+        env = "IM_PASSWORD_COMMAND"
+    )]
+    password_command: Option<String>,
     #[arg(long, global = true, value_name = "NAME", env = "IM_DEVICE", value_parser = DeviceId::new)]
     device: Option<DeviceId>,
-    /// Give up a send that is not answered within so many seconds.
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    pub(super) timeout: Duration,
-    /// Never ask for anything.
+    #[arg(long, global = true, value_name = "SECONDS", env = "IM_TIMEOUT", value_parser = seconds)]
+    pub(super) timeout: Option<Duration>,
     #[arg(long, global = true)]
     pub(super) no_input: bool,
+    /// Where the password comes from, of those sources that are given.
+    #[arg(skip)]
+    pub(super) password: Option<PasswordSource>,
+}
+
+/// How `im` speaks and looks.
+#[derive(Debug, Args)]
+pub(super) struct Manners {
+    #[arg(long, global = true, env = "IM_LANGUAGE", value_enum)]
+    pub(super) language: Option<Language>,
+    #[arg(
+        long,
+        global = true,
+        alias = "color",
+        value_name = "WHEN",
+        env = "IM_COLOUR",
+        value_enum,
+        default_value = "auto"
+    )]
+    pub(super) colour: Colour,
+    #[arg(
+        long,
+        global = true,
+        value_name = "BOOL",
+        env = "IM_BELL",
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true"
+    )]
+    pub(super) bell: bool,
+    #[arg(long, short, global = true)]
+    pub(super) quiet: bool,
+}
+
+/// A password that nobody has to type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PasswordSource {
+    /// A file holds it.
+    File(PathBuf),
+    /// An open file descriptor gives it.
+    Descriptor(u32),
+    /// A command of the shell prints it.
+    Command(String),
 }
 
 impl Account {
@@ -118,7 +172,7 @@ impl Account {
         env::var("USER")
             .ok()
             .and_then(|login| UserName::new(&login).ok())
-            .ok_or_else(|| Failure::usage("whose name? give --user NAME, or set IM_USER"))
+            .ok_or_else(|| Failure::usage(t!("shell.no_user")))
     }
 
     /// The name of this installation for one use: each use has a place of its own in every
@@ -132,131 +186,55 @@ impl Account {
             return Ok(device);
         }
         DeviceId::new(&format!("{device}-{used_for}"))
-            .map_err(|error| Failure::usage(format!("--device is too long here: {error}")))
+            .map_err(|error| Failure::usage(t!("shell.device_too_long", why = error)))
+    }
+
+    /// Settles on one source of the password: the one that was said with the most weight.
+    pub(super) fn choose_password(
+        &mut self,
+        weight: impl Fn(&str) -> Weight,
+    ) -> Result<(), Failure> {
+        let file = self.password_file.take().map(PasswordSource::File);
+        let fd = self.password_fd.take().map(PasswordSource::Descriptor);
+        let command = self.password_command.take().map(PasswordSource::Command);
+        let sources = [
+            ("password_file", file),
+            ("password_fd", fd),
+            ("password_command", command),
+        ];
+        let mut best = None;
+        for (name, source) in sources {
+            let weight = weight(name);
+            match &best {
+                _ if source.is_none() => {}
+                Some((most, _)) if *most == weight => {
+                    return Err(Failure::usage(t!("shell.two_passwords")));
+                }
+                Some((most, _)) if *most > weight => {}
+                _ => best = Some((weight, source)),
+            }
+        }
+        self.password = best.and_then(|(_, source)| source);
+        Ok(())
     }
 }
 
 fn kept_device() -> Result<DeviceId, Failure> {
     state::state_dir()
         .and_then(|folder| state::device(&folder))
-        .map_err(|error| {
-            Failure::fixable(format!(
-                "cannot keep the name of this device ({error}); give --device NAME"
-            ))
-        })
+        .map_err(|error| Failure::fixable(t!("shell.device_not_kept", why = error)))
 }
 
 fn recipient(typed: &str) -> Result<Recipient, String> {
-    super::command::recipient(typed).map_err(|_| "not lobby, a user's name or a user's id".into())
+    super::command::recipient(typed).map_err(|_| t!("shell.no_recipient").into_owned())
 }
 
 fn seconds(typed: &str) -> Result<Duration, String> {
     match typed.parse() {
-        // A day is longer than anybody waits.
-        Ok(seconds @ 1..=86_400) => Ok(Duration::from_secs(seconds)),
-        _ => Err("from 1 to 86400".to_owned()),
+        Ok(seconds @ 1..=TIMEOUT_SECONDS_MAX) => Ok(Duration::from_secs(seconds)),
+        _ => Err(t!("shell.seconds", most = TIMEOUT_SECONDS_MAX).into_owned()),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    fn parse(words: &[&str]) -> CommandLine {
-        CommandLine::try_parse_from(std::iter::once(&"im").chain(words)).unwrap()
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        CommandLine::command().debug_assert();
-    }
-
-    #[test]
-    fn flags_may_stand_before_and_after_the_subcommand() {
-        for words in [
-            [
-                "--user",
-                "alice",
-                "--route",
-                "http://a,http://b",
-                "send",
-                "lobby",
-                "hi",
-            ],
-            [
-                "send",
-                "lobby",
-                "hi",
-                "--user",
-                "alice",
-                "--route",
-                "http://a,http://b",
-            ],
-            [
-                "send",
-                "--user",
-                "alice",
-                "lobby",
-                "--route",
-                "http://a,http://b",
-                "hi",
-            ],
-        ] {
-            let parsed = parse(&words);
-            assert_eq!(parsed.account.user().ok().unwrap().as_str(), "alice");
-            assert_eq!(parsed.account.routes, ["http://a", "http://b"]);
-        }
-    }
-
-    #[test]
-    fn a_text_is_taken_as_it_stands() {
-        for (words, expected) in [
-            (vec!["send", "lobby", "-"], "-"),
-            (vec!["send", "@bob", "--", "--json"], "--json"),
-            (vec!["send", "12", "--json", "a b"], "a b"),
-        ] {
-            let Some(Action::Send { text, .. }) = parse(&words).action else {
-                panic!("not a send: {words:?}");
-            };
-            assert_eq!(text, expected);
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused() {
-        for words in [
-            &["sned", "lobby", "hi"][..],
-            &["send", "lobby"],
-            &["send", "not a name", "hi"],
-            &["--user", "a b"],
-            &["--device", "a b"],
-            &["--password", "secret"],
-            &["--timeout", "0"],
-            &["tail", "--count", "0"],
-        ] {
-            let words = std::iter::once(&"im").chain(words);
-            let error = CommandLine::try_parse_from(words).unwrap_err();
-            assert_eq!(error.exit_code(), i32::from(Exit::Usage.number()));
-        }
-    }
-
-    #[test]
-    fn each_use_has_a_device_of_its_own() {
-        let parsed = parse(&["--device", "laptop", "tail"]);
-        let device = |used_for| parsed.account.device(used_for).ok().unwrap().to_string();
-        assert_eq!(device(""), "laptop");
-        assert_eq!(device("tail"), "laptop-tail");
-        let long = "x".repeat(64);
-        assert!(parse(&["--device", &long]).account.device("send").is_err());
-    }
-
-    #[test]
-    fn help_begins_with_examples_and_ends_with_exit_codes() {
-        let help = CommandLine::command().render_long_help().to_string();
-        let place = |part| help.find(part).unwrap();
-        assert!(place("Examples:") < place("Usage:"));
-        assert!(place("--no-input") < place("Exit codes:"));
-    }
-}
+mod tests;

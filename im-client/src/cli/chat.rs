@@ -22,6 +22,7 @@ use super::failure::Failure;
 use super::input::{Input, Typed};
 use super::names::Names;
 use super::outgoing::{Answered, News, Outgoing};
+use super::render::colour::Colour;
 use super::render::{View, notice};
 use super::screen::Screen;
 use super::signals::Signals;
@@ -35,6 +36,8 @@ use crate::{Client, ClientBuilder, ConnectionState, Error};
 pub struct ChatOptions {
     /// A client with routes, user, password and device; the chat adds its handler and connects.
     pub builder: ClientBuilder,
+    /// Whether names are in colour.
+    pub colour: Colour,
     /// Lines to print first.
     pub greeting: Vec<String>,
     /// Ends the chat in good order when cancelled.
@@ -58,6 +61,7 @@ pub enum ChatError {
 pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
     let ChatOptions {
         builder,
+        colour,
         greeting,
         stop,
     } = options;
@@ -66,7 +70,7 @@ pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
     let is_edited = terminal::is_interactive();
     let restored = is_edited.then(Restored::at_end).flatten();
     let (input, screen) = open(is_edited, &names)?;
-    let view = View::of_terminal();
+    let view = View::of_terminal(colour);
     for line in greeting {
         let _ = screen.print(format!("{line}\n")).await;
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use im_common::code::{Code, NextStep};
+use rust_i18n::t;
 
 /// How `im` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,25 +36,21 @@ pub enum Exit {
     Terminated,
 }
 
-/// Every way to end, with its number and its line in the help.
+/// Every way to end, with its number and the key of its line in the help.
 const TABLE: &[(Exit, u8, &str)] = &[
-    (Exit::Done, 0, "done; every message was accepted"),
-    (
-        Exit::Fixable,
-        1,
-        "refused; the message says what to correct",
-    ),
-    (Exit::Usage, 2, "wrong usage"),
-    (Exit::Unavailable, 3, "network or server unavailable"),
-    (Exit::Unauthorised, 4, "login refused or ended"),
-    (Exit::RateLimited, 5, "too much at once; slow down"),
-    (Exit::Unknown, 6, "unknown whether a message was accepted"),
-    (Exit::NotFound, 7, "not found, or not permitted"),
-    (Exit::Timeout, 8, "timeout"),
-    (Exit::Internal, 70, "internal fault"),
-    (Exit::Hangup, 129, "terminal closed"),
-    (Exit::Interrupted, 130, "interrupted"),
-    (Exit::Terminated, 143, "terminated"),
+    (Exit::Done, 0, "exit.done"),
+    (Exit::Fixable, 1, "exit.fixable"),
+    (Exit::Usage, 2, "exit.usage"),
+    (Exit::Unavailable, 3, "exit.unavailable"),
+    (Exit::Unauthorised, 4, "exit.unauthorised"),
+    (Exit::RateLimited, 5, "exit.rate_limited"),
+    (Exit::Unknown, 6, "exit.unknown"),
+    (Exit::NotFound, 7, "exit.not_found"),
+    (Exit::Timeout, 8, "exit.timeout"),
+    (Exit::Internal, 70, "exit.internal"),
+    (Exit::Hangup, 129, "exit.hangup"),
+    (Exit::Interrupted, 130, "exit.interrupted"),
+    (Exit::Terminated, 143, "exit.terminated"),
 ];
 
 impl Exit {
@@ -63,8 +60,8 @@ impl Exit {
     }
 
     /// A few words for a person.
-    pub(super) fn meaning(self) -> &'static str {
-        self.entry().2
+    pub(super) fn meaning(self) -> String {
+        t!(self.entry().2).into_owned()
     }
 
     fn entry(self) -> &'static (Self, u8, &'static str) {
@@ -76,8 +73,8 @@ impl Exit {
     pub(super) fn help() -> String {
         let lines = TABLE
             .iter()
-            .map(|(_, number, meaning)| format!("\n  {number:>3}  {meaning}"));
-        format!("Exit codes:{}", lines.collect::<String>())
+            .map(|(exit, number, _)| format!("\n  {number:>3}  {}", exit.meaning()));
+        format!("{}{}", t!("help.exit_codes"), lines.collect::<String>())
     }
 
     /// How a refusal with this code ends the program. Codes of later versions follow their range.
@@ -118,9 +115,9 @@ mod tests {
     fn numbers_are_unique_and_in_the_help() {
         assert!(TABLE.windows(2).all(|pair| pair[0].1 < pair[1].1));
         let help = Exit::help();
-        for (exit, number, meaning) in TABLE {
+        for (exit, number, _) in TABLE {
             assert_eq!(exit.number(), *number);
-            assert!(help.contains(&format!("{number:>3}  {meaning}")));
+            assert!(help.contains(&format!("{number:>3}  {}", exit.meaning())));
         }
     }
 

@@ -5,6 +5,7 @@ use std::fs::File;
 use im_common::code::Code;
 use im_common::id::DeviceId;
 use im_common::name::UserName;
+use rust_i18n::t;
 
 use super::args::Account;
 use super::exit::Exit;
@@ -25,8 +26,8 @@ impl<'a> Login<'a> {
     pub(super) async fn gather(account: &'a Account, used_for: &str) -> Result<Self, Failure> {
         let user = account.user()?;
         let device = account.device(used_for)?;
-        let password = match &account.password_file {
-            Some(file) => password::from_file(file)?,
+        let password = match &account.password {
+            Some(source) => password::from(source).await?,
             None if account.no_input => return Err(no_password()),
             None => password::ask(user.as_str()).await?,
         };
@@ -43,8 +44,11 @@ impl<'a> Login<'a> {
         let builder = Client::builder()
             .user(self.user.as_str())
             .password(self.password.as_str())
-            .device(self.device.as_str())
-            .send_timeout(self.account.timeout);
+            .device(self.device.as_str());
+        let builder = match self.account.timeout {
+            Some(timeout) => builder.connect_timeout(timeout).send_timeout(timeout),
+            None => builder,
+        };
         let routes = self.account.routes.iter();
         routes.fold(builder, |builder, route| builder.route(route.as_str()))
     }
@@ -64,14 +68,11 @@ impl<'a> Login<'a> {
     /// After a refused login: offers to create the account. The cluster does not tell whether the
     /// name or the password was wrong; registering does, and takes nothing from anybody.
     pub(super) async fn offer_account(&self, refused: Failure) -> Result<(), Failure> {
-        if self.account.no_input || self.account.password_file.is_some() {
+        if self.account.no_input || self.account.password.is_some() {
             return Err(refused);
         }
-        let question = format!(
-            "no login as {} with this password. Create this account? [y/N] ",
-            self.user
-        );
-        let is_wanted = |answer: &str| matches!(answer.trim(), "y" | "Y" | "yes");
+        let question = t!("login.offer", user = self.user);
+        let is_wanted = |answer: &str| matches!(answer.trim(), "y" | "Y" | "yes" | "是");
         match terminal::ask(&question).await {
             Ok(answer) if is_wanted(&answer) => {}
             _ => return Err(refused),
@@ -81,7 +82,7 @@ impl<'a> Login<'a> {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(Code::NAME_TAKEN) => Err(Failure::new(
                 Exit::Unauthorised,
-                format!("{} exists already, and this is not its password", self.user),
+                t!("login.other_password", user = self.user),
             )),
             Err(error) => Err(error.into()),
         }
@@ -99,5 +100,5 @@ pub(super) async fn register(
 
 /// Without a terminal or a file there is no password.
 pub(super) fn no_password() -> Failure {
-    Failure::usage("no password: give --password-file, or leave out --no-input")
+    Failure::usage(t!("password.not_asked"))
 }

@@ -3,6 +3,7 @@
 //! [`View`] renders for people, [`json`] for programs. Both keep a reader's terminal his own.
 
 pub(super) mod clock;
+pub(super) mod colour;
 pub(super) mod json;
 pub(super) mod safe;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use im_common::id::{ConversationId, UserId};
 use im_common::message::Identity;
 
 use self::clock::Clock;
+use self::colour::Colour;
 use crate::Message;
 
 /// Foreground colours that are legible on light and dark: red, green, yellow, blue, magenta, cyan.
@@ -27,14 +29,12 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Local time; names in colour on a terminal that has not asked for none.
-    pub(super) fn of_terminal() -> Self {
-        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_plain = is_set("NO_COLOR") || super::terminal::is_dumb();
-        let is_coloured = std::io::IsTerminal::is_terminal(&std::io::stdout()) && !is_plain;
+    /// Local time; names in colour where that is wanted.
+    pub(super) fn of_terminal(colour: Colour) -> Self {
+        let paint = if colour.is_on() { coloured } else { uncoloured };
         Self {
             clock: Clock::local(),
-            paint: if is_coloured { coloured } else { uncoloured },
+            paint,
         }
     }
 
@@ -63,6 +63,33 @@ impl View {
     pub(super) fn user(&self, user: UserId, name: &str) -> String {
         let name = (self.paint)(user, &safe::line(name));
         format!("{user:>6}  {name}\n")
+    }
+}
+
+/// For whom a command prints.
+#[derive(Debug, Clone)]
+pub(super) enum Format {
+    /// For a person.
+    Text(View),
+    /// For a program: one object on a line.
+    Json,
+}
+
+impl Format {
+    /// As the command line asks.
+    pub(super) fn of(json: bool, colour: Colour) -> Self {
+        match json {
+            true => Self::Json,
+            false => Self::Text(View::of_terminal(colour)),
+        }
+    }
+
+    /// Renders a line of a list of users.
+    pub(super) fn user(&self, user: UserId, name: &str) -> String {
+        match self {
+            Self::Text(view) => view.user(user, name),
+            Self::Json => json::user(user, name),
+        }
     }
 }
 

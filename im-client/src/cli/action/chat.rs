@@ -3,7 +3,7 @@
 use im_common::code::Code;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::args::Account;
+use crate::cli::args::{Account, Manners};
 use crate::cli::chat::{ChatError, ChatOptions, chat};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -11,11 +11,12 @@ use crate::cli::login::Login;
 use crate::cli::signals::until_signal;
 
 /// Chats until the user leaves.
-pub(in crate::cli) async fn run(account: &Account) -> Result<Exit, Failure> {
+pub(in crate::cli) async fn run(account: &Account, manners: &Manners) -> Result<Exit, Failure> {
     let login = until_signal(Login::gather(account, "")).await?;
     loop {
         let options = ChatOptions {
             builder: login.builder(),
+            colour: manners.colour,
             greeting: Vec::new(),
             stop: CancellationToken::new(),
         };

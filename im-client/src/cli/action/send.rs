@@ -2,10 +2,12 @@
 
 use std::io::{self, Read};
 
-use im_common::message::{Recipient, TEXT_BYTES_MAX};
+use im_common::message::{Position, Receipt, Recipient, TEXT_BYTES_MAX};
+use rust_i18n::t;
+use tokio::time::{Instant, timeout_at};
 
 use super::{close, connect};
-use crate::cli::args::Account;
+use crate::cli::args::{Account, Manners};
 use crate::cli::detached;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -13,13 +15,15 @@ use crate::cli::login::Login;
 use crate::cli::render::json;
 use crate::cli::screen::Screen;
 use crate::cli::signals::until_signal;
+use crate::{SendError, Sending};
 
 /// Enough to see that a text is too long, and for its last line end.
 const STDIN_BYTES_MAX: u64 = TEXT_BYTES_MAX as u64 + 2;
 
-/// Sends; silent when it worked, unless JSON is asked for.
+/// Sends, and says where the message is.
 pub(in crate::cli) async fn run(
     account: &Account,
+    manners: &Manners,
     to: &Recipient,
     text: &str,
     json: bool,
@@ -30,15 +34,45 @@ pub(in crate::cli) async fn run(
         _ => text.to_owned(),
     };
     let _turn = until_signal(login.turn()).await?;
+    // One limit for both, so that a script knows how long this takes at most.
+    let deadline = account.timeout.map(|timeout| Instant::now() + timeout);
     let client = connect(&login).await?;
-    let sent = until_signal(async { Ok(client.send(to.clone(), text).await?) }).await;
+    let sending = by(deadline, client.send(to.clone(), text));
+    let sent = until_signal(async { Ok(sending.await?) }).await;
     close(&client).await;
     let receipt = sent?;
-    if json {
-        // The message is accepted, whether or not anybody reads about it.
-        let _ = Screen::plain()?.print(json::receipt(&receipt)).await;
-    }
+    let said = match json {
+        true => json::receipt(&receipt),
+        false if manners.quiet => return Ok(Exit::Done),
+        false => accepted(&receipt),
+    };
+    // The message is accepted, whether or not anybody reads about it.
+    let _ = Screen::plain()?.print(said).await;
     Ok(Exit::Done)
+}
+
+/// Gives a send up when the time for everything is over.
+async fn by(deadline: Option<Instant>, sending: Sending) -> Result<Receipt, SendError> {
+    match deadline {
+        None => sending.await,
+        Some(deadline) => timeout_at(deadline, sending)
+            .await
+            .unwrap_or(Err(SendError::Unknown)),
+    }
+}
+
+fn accepted(receipt: &Receipt) -> String {
+    let Position {
+        conversation,
+        sequence,
+        ..
+    } = &receipt.position;
+    let said = t!(
+        "shell.sent",
+        sequence = sequence,
+        conversation = conversation
+    );
+    format!("{said}\n")
 }
 
 async fn read_stdin() -> Result<String, Failure> {
@@ -55,7 +89,7 @@ async fn read_stdin() -> Result<String, Failure> {
     let mut text = match text.len() > TEXT_BYTES_MAX + 1 {
         true => String::from_utf8_lossy(&text).into_owned(),
         false => {
-            String::from_utf8(text).map_err(|_| Failure::fixable("standard input is not UTF-8"))?
+            String::from_utf8(text).map_err(|_| Failure::fixable(t!("shell.stdin_not_text")))?
         }
     };
     if text.ends_with('\n') {

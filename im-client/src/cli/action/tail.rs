@@ -1,43 +1,59 @@
 //! `im tail`: prints messages as they come.
 //!
-//! A message counts as handled once it is written, so none is lost between two runs.
+//! A message counts as handled once it is written or passed over, so none is lost between two runs.
 
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use im_common::id::ConversationId;
+use im_common::message::Recipient;
+use im_common::name::UserName;
+use rust_i18n::t;
+use tokio::sync::{Notify, SetOnce};
 
 use super::close;
-use crate::cli::args::Account;
+use crate::cli::args::{Account, Manners};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::login::Login;
 use crate::cli::names::Names;
-use crate::cli::render::{View, json};
+use crate::cli::render::{Format, json};
 use crate::cli::screen::Screen;
 use crate::cli::signals::{Signals, until_signal};
 use crate::cli::{chat, status, tell};
 use crate::{Client, ConnectionState, Event, Message, MessageHandler};
 
+/// What is asked for.
+#[derive(Debug)]
+pub(in crate::cli) struct Wanted<'a> {
+    /// Only these conversations; all when there are none.
+    pub(in crate::cli) with: &'a [Recipient],
+    /// Only these senders; all when there are none.
+    pub(in crate::cli) from: &'a [UserName],
+    /// So many messages.
+    pub(in crate::cli) count: Option<u64>,
+    /// For a program.
+    pub(in crate::cli) json: bool,
+}
+
 /// Prints until a signal comes, `count` messages are printed, or nobody reads them.
 pub(in crate::cli) async fn run(
     account: &Account,
-    count: Option<u64>,
-    json: bool,
+    manners: &Manners,
+    wanted: Wanted<'_>,
 ) -> Result<Exit, Failure> {
     let login = until_signal(Login::gather(account, "tail")).await?;
     let mut signals = Signals::listen()?;
     let tail = Arc::new(Tail {
         screen: Screen::plain()?,
-        format: if json {
-            Format::Json
-        } else {
-            Format::Text(View::of_terminal())
-        },
+        format: Format::of(wanted.json, manners.colour),
+        is_quiet: manners.quiet,
         names: Names::default(),
-        left: AtomicU64::new(count.unwrap_or(u64::MAX)),
+        conversations: SetOnce::new(),
+        senders: wanted.from.iter().map(UserName::folded).collect(),
+        left: AtomicU64::new(wanted.count.unwrap_or(u64::MAX)),
         done: Notify::new(),
     });
     let connecting = async { Ok(login.builder().handler(Arc::clone(&tail)).connect().await?) };
@@ -47,6 +63,7 @@ pub(in crate::cli) async fn run(
         () = tail.done.notified() => Ok(Exit::Done),
         () = tail.screen.gone() => Ok(Exit::Done),
         exit = signals.next() => Ok(exit),
+        Err(failure) = tail.choose(&client, wanted.with) => Err(failure),
         failure = refused(&client) => Err(failure),
     };
     close(&client).await;
@@ -62,18 +79,44 @@ async fn refused(client: &Client) -> Failure {
     status::ending(&state)
 }
 
-enum Format {
-    Text(View),
-    Json,
-}
-
 struct Tail {
     screen: Screen,
     format: Format,
+    is_quiet: bool,
     names: Names,
+    /// The conversations to print, once they are looked up; all when there are none.
+    conversations: SetOnce<Vec<ConversationId>>,
+    /// The names of those whose messages are printed, folded; all when there are none.
+    senders: Vec<String>,
     /// How many messages remain to be printed.
     left: AtomicU64,
     done: Notify,
+}
+
+impl Tail {
+    /// Looks up which conversations are meant.
+    async fn choose(&self, client: &Client, with: &[Recipient]) -> Result<(), Failure> {
+        let mut conversations = Vec::with_capacity(with.len());
+        for recipient in with {
+            conversations.push(client.conversation(recipient).await?);
+        }
+        // This is called once.
+        let _ = self.conversations.set(conversations);
+        Ok(())
+    }
+
+    async fn is_wanted(&self, message: &Message) -> bool {
+        let conversations = self.conversations.wait().await;
+        let sender = message.sender_name.folded();
+        (conversations.is_empty() || conversations.contains(&message.conversation))
+            && (self.senders.is_empty() || self.senders.contains(&sender))
+    }
+
+    fn note(&self, text: &str) {
+        if !self.is_quiet {
+            tell(text);
+        }
+    }
 }
 
 #[async_trait]
@@ -83,6 +126,9 @@ impl MessageHandler for Tail {
         if left == 0 {
             // Not handled: it waits in the cluster for the next run.
             return pending().await;
+        }
+        if !self.is_wanted(&message).await {
+            return;
         }
         let text = match &self.format {
             Format::Json => json::message(&message),
@@ -103,17 +149,13 @@ impl MessageHandler for Tail {
     async fn on_event(&self, event: Event) {
         match event {
             Event::StateChanged(ConnectionState::BackingOff { reason, .. }) => {
-                tell(&format!("reconnecting: {reason}"));
+                self.note(&t!("shell.reconnecting", why = reason));
             }
             Event::Reset { conversation } => {
-                tell(&format!(
-                    "{conversation} began anew: its earlier messages are gone"
-                ));
+                self.note(&t!("shell.began_anew", conversation = conversation));
             }
             Event::Rewound { conversation, .. } => {
-                tell(&format!(
-                    "{conversation} lost its newest messages; their senders send them again"
-                ));
+                self.note(&t!("shell.lost_newest", conversation = conversation));
             }
             _ => {}
         }
