@@ -14,6 +14,7 @@ mod exit;
 mod failure;
 mod help;
 mod input;
+mod kept;
 mod language;
 mod login;
 mod names;
@@ -96,6 +97,8 @@ async fn run(settled: &Settled) -> Result<Exit, Failure> {
     };
     match action {
         Action::Register { json } => action::register::run(account, *json).await,
+        Action::Login => action::login::run(account, manners).await,
+        Action::Logout => action::logout::run(account, manners).await,
         Action::Send { to, text, json } => {
             action::send::run(account, manners, to, text, *json).await
         }

@@ -3,6 +3,8 @@
 pub(super) mod chat;
 pub(super) mod completions;
 pub(super) mod config;
+pub(super) mod login;
+pub(super) mod logout;
 pub(super) mod man;
 pub(super) mod online;
 pub(super) mod register;
@@ -23,7 +25,8 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 
 /// Connects without reading messages: those wait for the chat and for `tail`.
 async fn connect(login: &Login<'_>) -> Result<Client, Failure> {
-    until_signal(async { Ok(login.builder().connect().await?) }).await
+    let connecting = login.builder().connect();
+    until_signal(async { connecting.await.map_err(|error| login.explain(error)) }).await
 }
 
 /// Ends a client in good order, unless that takes too long.

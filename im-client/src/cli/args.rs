@@ -43,6 +43,10 @@ pub(super) enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Keeps a login, so that nothing asks for the password any more.
+    Login,
+    /// Ends the kept login.
+    Logout,
     /// Sends one message.
     Send {
         #[arg(value_parser = recipient, value_name = "WHO")]

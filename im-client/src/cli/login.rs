@@ -1,4 +1,4 @@
-//! Logging in: who, with which password, as which device.
+//! Logging in: who, with which password or kept login, as which device.
 
 use std::fs::File;
 
@@ -10,47 +10,64 @@ use rust_i18n::t;
 use super::args::Account;
 use super::exit::Exit;
 use super::failure::Failure;
+use super::kept::{self, Kept};
 use super::{detached, password, state, terminal};
-use crate::{Client, ClientBuilder};
+use crate::{Client, ClientBuilder, Error, ErrorKind, Token};
+
+/// What devices are for: `im login` keeps a login for each, so that none takes the connection of
+/// another. The chat comes first.
+pub(super) const USES: [&str; 4] = ["", "send", "tail", "online"];
 
 /// Everything needed to log in.
 pub(super) struct Login<'a> {
     account: &'a Account,
     user: UserName,
     device: DeviceId,
-    password: String,
+    proof: Proof,
+}
+
+/// What shows that it is the user.
+enum Proof {
+    Password(String),
+    Kept(Token),
 }
 
 impl<'a> Login<'a> {
-    /// Gathers it from the command line, and asks for the password if need be.
+    /// Gathers it: a kept login, or else the password, which is asked for if need be.
     pub(super) async fn gather(account: &'a Account, used_for: &str) -> Result<Self, Failure> {
         let user = account.user()?;
         let device = account.device(used_for)?;
-        let password = match &account.password {
-            Some(source) => password::from(source).await?,
-            None if account.no_input => return Err(no_password()),
-            None => password::ask(user.as_str()).await?,
+        let proof = match find(account, &user, &device)? {
+            Some(token) => Proof::Kept(token),
+            None => Proof::Password(password(account, &user).await?),
         };
         Ok(Self {
             account,
             user,
             device,
-            password,
+            proof,
         })
     }
 
     /// Returns a client that is ready to connect.
     pub(super) fn builder(&self) -> ClientBuilder {
-        let builder = Client::builder()
+        let builder = builder(self.account)
             .user(self.user.as_str())
-            .password(self.password.as_str())
             .device(self.device.as_str());
-        let builder = match self.account.timeout {
-            Some(timeout) => builder.connect_timeout(timeout).send_timeout(timeout),
-            None => builder,
-        };
-        let routes = self.account.routes.iter();
-        routes.fold(builder, |builder, route| builder.route(route.as_str()))
+        match &self.proof {
+            Proof::Password(password) => builder.password(password.as_str()),
+            Proof::Kept(token) => builder.token(token.clone()),
+        }
+    }
+
+    /// Says why there is no connection: a kept login that has ended needs another one.
+    pub(super) fn explain(&self, error: Error) -> Failure {
+        match &self.proof {
+            Proof::Kept(_) if error.kind() == ErrorKind::Unauthenticated => {
+                Failure::new(Exit::Unauthorised, t!("login.ended"))
+            }
+            _ => error.into(),
+        }
     }
 
     /// Waits for its turn among programs that use the same device: a second login would end the
@@ -68,17 +85,18 @@ impl<'a> Login<'a> {
     /// After a refused login: offers to create the account. The cluster does not tell whether the
     /// name or the password was wrong; registering does, and takes nothing from anybody.
     pub(super) async fn offer_account(&self, refused: Failure) -> Result<(), Failure> {
-        if self.account.no_input || self.account.password.is_some() {
-            return Err(refused);
-        }
+        let password = match &self.proof {
+            Proof::Password(typed) if self.may_ask() => typed,
+            _ => return Err(refused),
+        };
         let question = t!("login.offer", user = self.user);
         let is_wanted = |answer: &str| matches!(answer.trim(), "y" | "Y" | "yes" | "是");
         match terminal::ask(&question).await {
             Ok(answer) if is_wanted(&answer) => {}
             _ => return Err(refused),
         }
-        password::confirm(&self.password).await?;
-        match register(self.account, &self.user, &self.password).await {
+        password::confirm(password).await?;
+        match register(self.account, &self.user, password).await {
             Ok(_) => Ok(()),
             Err(error) if error.code() == Some(Code::NAME_TAKEN) => Err(Failure::new(
                 Exit::Unauthorised,
@@ -87,6 +105,43 @@ impl<'a> Login<'a> {
             Err(error) => Err(error.into()),
         }
     }
+
+    /// Whether somebody is there who has typed the password.
+    fn may_ask(&self) -> bool {
+        !self.account.no_input && self.account.password.is_none()
+    }
+}
+
+/// A client of this cluster, as patient as asked for.
+pub(super) fn builder(account: &Account) -> ClientBuilder {
+    let builder = match account.timeout {
+        Some(timeout) => Client::builder()
+            .connect_timeout(timeout)
+            .send_timeout(timeout),
+        None => Client::builder(),
+    };
+    let routes = account.routes.iter();
+    routes.fold(builder, |builder, route| builder.route(route.as_str()))
+}
+
+/// The password of an account, asked for if need be.
+pub(super) async fn password(account: &Account, user: &UserName) -> Result<String, Failure> {
+    match &account.password {
+        Some(source) => password::from(source).await,
+        None if account.no_input => Err(no_password()),
+        None => password::ask(user.as_str()).await,
+    }
+}
+
+/// The login that is kept for this device.
+fn find(account: &Account, user: &UserName, device: &DeviceId) -> Result<Option<Token>, Failure> {
+    // Without a folder for state nothing is kept.
+    let Ok(folder) = state::state_dir() else {
+        return Ok(None);
+    };
+    let all = kept::all(&folder).map_err(|error| Failure::fixable(error.to_string()))?;
+    let of_device = |kept: &&Kept| kept.is_of(&account.routes, user) && kept.is_on(device);
+    Ok(all.iter().find(of_device).map(Kept::token))
 }
 
 /// Creates an account.
@@ -94,11 +149,11 @@ pub(super) async fn register(
     account: &Account,
     user: &UserName,
     password: &str,
-) -> Result<im_common::id::UserId, crate::Error> {
+) -> Result<im_common::id::UserId, Error> {
     crate::register(&account.routes, user.as_str(), password).await
 }
 
-/// Without a terminal or a file there is no password.
+/// Without a terminal or a source there is no password.
 pub(super) fn no_password() -> Failure {
     Failure::usage(t!("password.not_asked"))
 }

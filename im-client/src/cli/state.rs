@@ -1,4 +1,5 @@
-//! What `im` keeps between runs: the name of this device and the lines typed at the prompt.
+//! The folder of what `im` keeps between runs, the name of this device, and the lines typed at the
+//! prompt.
 
 use std::env;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -78,7 +79,7 @@ pub(super) fn lock(folder: &Path, name: &str) -> io::Result<File> {
 }
 
 /// Opens a file that only this user may read.
-fn create(path: &Path) -> io::Result<File> {
+pub(super) fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .append(true)
         .create(true)

@@ -26,7 +26,7 @@ pub(in crate::cli) async fn run(account: &Account, manners: &Manners) -> Result<
             Err(ChatError::Client(error)) if error.code() == Some(Code::WRONG_PASSWORD) => {
                 until_signal(login.offer_account(error.into())).await?;
             }
-            Err(ChatError::Client(error)) => return Err(error.into()),
+            Err(ChatError::Client(error)) => return Err(login.explain(error)),
         }
     }
 }

@@ -56,7 +56,8 @@ pub(in crate::cli) async fn run(
         left: AtomicU64::new(wanted.count.unwrap_or(u64::MAX)),
         done: Notify::new(),
     });
-    let connecting = async { Ok(login.builder().handler(Arc::clone(&tail)).connect().await?) };
+    let connecting = login.builder().handler(Arc::clone(&tail)).connect();
+    let connecting = async { connecting.await.map_err(|error| login.explain(error)) };
     let client = until_signal(connecting).await?;
     let ended = tokio::select! {
         biased;
