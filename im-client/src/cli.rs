@@ -10,6 +10,7 @@ mod args;
 mod chat;
 mod command;
 mod detached;
+mod doctor;
 mod exit;
 mod failure;
 mod help;
@@ -21,6 +22,7 @@ mod names;
 mod nearest;
 mod outgoing;
 mod password;
+mod redact;
 mod render;
 mod screen;
 mod settings;
@@ -81,7 +83,14 @@ fn read_settings() -> Result<Settled, Failure> {
     let matches = command.clone().get_matches_from(&words);
     let line = CommandLine::from_arg_matches(&matches)
         .map_err(|error| Failure::usage(error.to_string()))?;
-    let settled = settings::settle(&words, command, &file?, line.account.profile.as_deref())?;
+    let profile = line.account.profile.as_deref();
+    let settled = match file {
+        Err(broken) if matches!(line.action, Some(Action::Doctor { .. })) => Settled {
+            broken: Some(broken),
+            ..settings::settle(&words, command, &settings::File::default(), None)?
+        },
+        file => settings::settle(&words, command, &file?, profile)?,
+    };
     language::speak(settled.line.manners.language);
     Ok(settled)
 }
@@ -120,6 +129,7 @@ async fn run(settled: &Settled) -> Result<Exit, Failure> {
             action::online::run(account, manners, prefix, *json).await
         }
         Action::Config { json } => action::config::run(account, &settled.settings, *json).await,
+        Action::Doctor { json } => action::doctor::run(settled, *json).await,
         Action::Completions { shell } => action::completions::run(*shell).await,
         Action::Man { folder } => action::man::run(folder.as_deref()).await,
     }

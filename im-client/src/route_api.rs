@@ -13,6 +13,8 @@ use reqwest::Method;
 
 use crate::error::Error;
 use crate::token::Token;
+#[cfg(feature = "cli")]
+pub(crate) use call::parse;
 use call::{Call, Routes};
 
 /// Issuing a ticket takes a route one look-up, and a user who is cut off waits for it.

@@ -3,6 +3,7 @@
 pub(super) mod chat;
 pub(super) mod completions;
 pub(super) mod config;
+pub(super) mod doctor;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod man;
@@ -30,7 +31,7 @@ async fn connect(login: &Login<'_>) -> Result<Client, Failure> {
 }
 
 /// Ends a client in good order, unless that takes too long.
-async fn close(client: &Client) {
+pub(super) async fn close(client: &Client) {
     if timeout(CLOSE_WITHIN, client.close()).await.is_err() {
         tracing::debug!("left before the cluster took note");
     }

@@ -78,6 +78,11 @@ pub(super) enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Reports what works and what does not.
+    Doctor {
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints a shell's completions.
     Completions { shell: Shell },
     /// Prints or writes the manual.

@@ -16,7 +16,7 @@ use crate::{Client, ClientBuilder, Error, ErrorKind, Token};
 
 /// What devices are for: `im login` keeps a login for each, so that none takes the connection of
 /// another. The chat comes first.
-pub(super) const USES: [&str; 4] = ["", "send", "tail", "online"];
+pub(super) const USES: [&str; 5] = ["", "send", "tail", "online", "doctor"];
 
 /// Everything needed to log in.
 pub(super) struct Login<'a> {
@@ -47,6 +47,19 @@ impl<'a> Login<'a> {
             device,
             proof,
         })
+    }
+
+    /// Gathers it as far as nobody has to be asked.
+    pub(super) async fn without_asking(
+        account: &'a Account,
+        used_for: &str,
+    ) -> Result<Option<Self>, Failure> {
+        let device = account.device(used_for)?;
+        let is_kept = find(account, &account.user()?, &device)?.is_some();
+        match is_kept || account.password.is_some() {
+            true => Self::gather(account, used_for).await.map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Returns a client that is ready to connect.

@@ -64,6 +64,8 @@ pub(super) struct Settled {
     pub(super) line: CommandLine,
     /// Every setting, for those who ask where it comes from.
     pub(super) settings: Vec<Setting>,
+    /// Why the file counts for nothing; only the doctor goes on then.
+    pub(super) broken: Option<Failure>,
 }
 
 /// Fills what the command line leaves open from the file and one of its profiles.
@@ -96,6 +98,7 @@ pub(super) fn settle(
     Ok(Settled {
         line,
         settings: settings.into(),
+        broken: None,
     })
 }
 

@@ -165,7 +165,7 @@ impl Routes {
 }
 
 /// `http://host:port`, or only `host:port`.
-fn parse(route: &str) -> Result<Url, Error> {
+pub(crate) fn parse(route: &str) -> Result<Url, Error> {
     let text = if route.contains("://") {
         route.to_owned()
     } else {

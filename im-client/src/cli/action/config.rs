@@ -9,12 +9,10 @@ use serde::Serialize;
 use crate::cli::args::Account;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::redact;
 use crate::cli::render::{json, safe};
 use crate::cli::screen::Screen;
 use crate::cli::settings::{self, Setting, Weight};
-
-/// Stands for what nobody should paste.
-const REDACTED: &str = "[redacted]";
 
 /// A setting, as `im config --json` prints it.
 #[derive(Debug, Serialize)]
@@ -112,24 +110,11 @@ fn as_json(setting: &Setting) -> String {
 fn values(setting: &Setting) -> Vec<Cow<'_, str>> {
     let values = setting.values.iter();
     match setting.key {
-        "password-command" => values.map(|_| Cow::Borrowed(REDACTED)).collect(),
+        "password-command" => values.map(|_| Cow::Borrowed(redact::REDACTED)).collect(),
         "route" => values
-            .map(|route| Cow::Owned(without_login(route)))
+            .map(|route| Cow::Owned(redact::address(route)))
             .collect(),
         _ => values.map(|value| Cow::Borrowed(value.as_str())).collect(),
-    }
-}
-
-/// An address without the name and the password that may stand in it.
-fn without_login(route: &str) -> String {
-    let (scheme, rest) = route.split_once("://").unwrap_or(("", route));
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        None => route.to_owned(),
-        Some((login, _)) => {
-            let rest = &rest[login.len()..];
-            format!("{scheme}://{REDACTED}{rest}")
-        }
     }
 }
 
