@@ -9,14 +9,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A standalone, and a home for those who use the command.
-struct Scene {
+pub(crate) struct Scene {
     _standalone: Process,
-    url: String,
-    home: TempDir,
+    pub(crate) url: String,
+    pub(crate) home: TempDir,
 }
 
 impl Scene {
-    async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         let args = [
             "--headless",
             "--ephemeral",
@@ -37,19 +37,35 @@ impl Scene {
         }
     }
 
-    async fn im(&self, user: &str, args: &[&str]) -> Process {
-        let home = self.home.path().display().to_string();
-        let password = format!("{home}/password");
+    /// The command with a password at hand.
+    pub(crate) async fn im(&self, user: &str, args: &[&str]) -> Process {
+        let password = self.path("password");
         let variables = [
             ("IM_ROUTE", self.url.as_str()),
             ("IM_USER", user),
             ("IM_PASSWORD_FILE", &password),
-            ("XDG_STATE_HOME", &home),
         ];
-        Process::start_with("im", args, &variables).await
+        self.bare(args, &variables).await
     }
 
-    async fn run(&self, user: &str, args: &[&str]) -> Ended {
+    /// The command with nothing but a home, and what it is given.
+    pub(crate) async fn bare(&self, args: &[&str], variables: &[(&str, &str)]) -> Process {
+        let home = self.home.path().display().to_string();
+        let mut all = vec![
+            ("HOME", home.as_str()),
+            ("XDG_STATE_HOME", &home),
+            ("XDG_CONFIG_HOME", &home),
+        ];
+        all.extend(variables);
+        Process::start_with("im", args, &all).await
+    }
+
+    /// The path of a file in the home.
+    pub(crate) fn path(&self, file: &str) -> String {
+        self.home.path().join(file).display().to_string()
+    }
+
+    pub(crate) async fn run(&self, user: &str, args: &[&str]) -> Ended {
         self.im(user, args).await.ended().await
     }
 

@@ -168,6 +168,7 @@ fn documents_link_to_files_that_exist() {
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
+        "docs/CLIENT.md",
         "docs/PROTOCOL.md",
         "docs/VOCABULARY.md",
     ] {

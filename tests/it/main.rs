@@ -16,6 +16,7 @@ mod nodes;
 mod one_master;
 mod real;
 mod rewound;
+mod shell;
 mod slots;
 mod standalone;
 mod wiped;

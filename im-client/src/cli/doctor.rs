@@ -16,6 +16,7 @@ use serde::Serialize;
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
     /// As it should be.
+    #[serde(rename = "ok")]
     Well,
     /// Worth knowing; nothing fails because of it.
     Note,

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use clap::builder::StyledStr;
+use clap::builder::{Resettable, StyledStr};
 use clap::{Arg, Command, CommandFactory};
 use rust_i18n::t;
 
@@ -61,7 +61,14 @@ fn indented(lines: &str) -> String {
 fn explain_arg(arg: Arg, command: &str) -> Arg {
     let heading = heading(&arg);
     let help = explanation(&arg, command);
+    // Those in positions in their order, the others as they stand in the code.
+    let arg = match arg.get_index() {
+        Some(index) => arg.display_order(index),
+        None => arg,
+    };
     arg.help(help)
+        // Clap has one for its own options, in English.
+        .long_help(Resettable::Reset)
         .help_heading(heading)
         .hide_env(true)
         .hide_default_value(true)

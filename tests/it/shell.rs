@@ -1,0 +1,94 @@
+//! The command `im` in scripts: settings, logins that are kept, languages, what it prints for
+//! programs.
+
+mod doctor;
+mod generated;
+mod logins;
+mod schemas;
+mod settings;
+
+use std::time::{Duration, Instant};
+
+use im_tests::user::TestUser;
+use serde_json::Value;
+
+use crate::command_line::Scene;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_prints_the_conversations_and_senders_asked_for() {
+    let scene = Scene::set().await;
+    scene.run("alice", &["register"]).await;
+    let routes = std::slice::from_ref(&scene.url);
+    let bob = TestUser::register(routes, "bob").await;
+    let carol = TestUser::register(routes, "carol").await;
+    let seen = scene.run("alice", &["tail", "nobody"]).await;
+    assert_eq!(seen.code(), Some(7), "{seen:?}");
+    for (user, to, text) in [
+        (&bob, "lobby", "bob to all"),
+        (&carol, "alice", "carol to alice"),
+        (&bob, "alice", "bob to alice"),
+        (&carol, "lobby", "carol to all"),
+    ] {
+        let to: im_client::Recipient = to.parse().expect("a recipient");
+        user.client().send(to, text).await.expect("accepted");
+    }
+    for (device, filters, texts) in [
+        ("a", &["bob"][..], &["bob to alice"][..]),
+        (
+            "b",
+            &["lobby", "bob"],
+            &["bob to all", "bob to alice", "carol to all"],
+        ),
+        (
+            "c",
+            &["--from", "carol"],
+            &["carol to alice", "carol to all"],
+        ),
+        ("d", &["lobby", "--from", "CAROL"], &["carol to all"]),
+    ] {
+        let count = texts.len().to_string();
+        let mut args = vec!["tail", "--json", "--device", device, "--count", &count];
+        args.extend(filters);
+        let ended = scene.run("alice", &args).await;
+        assert_eq!(ended.code(), Some(0), "{ended:?}");
+        let mut printed: Vec<String> = ended.stdout.iter().map(|line| text_of(line)).collect();
+        // Between two conversations there is no order.
+        printed.sort();
+        assert_eq!(printed, texts, "{filters:?}");
+    }
+}
+
+fn text_of(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    line["text"].as_str().expect("a text").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_bounds_connecting_too() {
+    let scene = Scene::set().await;
+    // It takes connections and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let route = format!("http://{}", silent.local_addr().expect("an address"));
+    let begun = Instant::now();
+    let args = ["--route", &route, "--timeout", "1", "send", "lobby", "hi"];
+    let ended = scene.run("alice", &args).await;
+    assert!(matches!(ended.code(), Some(3 | 8)), "{ended:?}");
+    // Without the option it would have been ten seconds.
+    assert!(begun.elapsed() < Duration::from_secs(9), "{begun:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_speaks_chinese_where_the_reader_does() {
+    let scene = Scene::set().await;
+    scene.run("alice", &["register"]).await;
+    let help = scene.bare(&["--help"], &[("LC_ALL", "zh_CN.UTF-8")]).await;
+    let help = help.ended().await.stdout.join("\n");
+    assert!(help.contains("示例：") && !help.contains("Usage"), "{help}");
+    let args = ["send", "nobody", "hi", "--language", "zh-CN"];
+    let ended = scene.run("alice", &args).await;
+    assert!(ended.stderr.contains("没有这个用户"), "{ended:?}");
+    std::fs::create_dir(scene.path("im")).ok();
+    std::fs::write(scene.path("im/config.toml"), "language = \"zh-CN\"\n").expect("written");
+    let help = scene.bare(&["send", "--help"], &[]).await.ended().await;
+    assert!(help.stdout.join("\n").contains("用法："), "{help:?}");
+}
