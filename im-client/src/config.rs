@@ -105,6 +105,12 @@ impl ClientBuilder {
         self.handler = Some(handler.into_handler());
         self
     }
+
+    /// The account's name, if it is set.
+    #[cfg(feature = "cli")]
+    pub(crate) fn name(&self) -> &str {
+        &self.user
+    }
 }
 
 impl std::fmt::Debug for ClientBuilder {

@@ -104,6 +104,7 @@ async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> any
         builder,
         colour: Colour::Auto,
         greeting,
+        bell: false,
         stop: shutdown.clone(),
     };
     match cli::chat(options).await {

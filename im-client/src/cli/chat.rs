@@ -1,11 +1,19 @@
 //! A chat: lines in, messages out, until the user leaves.
 //!
-//! The same loop serves a terminal and a pipe. At a terminal somebody watches: failures are told,
-//! and leaving succeeds. In a pipe nobody does: the exit code tells the worst that happened.
+//! The same loop serves a terminal and a pipe. At a terminal somebody watches: the prompt is there
+//! before the connection, failures are told, and leaving succeeds. In a pipe nobody does: the exit
+//! code tells the worst that happened.
 
+mod ai;
 mod arriving;
+mod conversations;
+mod delays;
+mod delivery;
 mod leaving;
+mod link;
 mod obey;
+mod people;
+mod sending;
 
 use std::io;
 
@@ -15,21 +23,26 @@ use tokio_util::sync::CancellationToken;
 
 use self::arriving::Arriving;
 pub(super) use self::arriving::show;
+use self::conversations::Conversations;
+use self::delays::Delays;
+use self::delivery::{Delivery, DeliveryNews};
 use self::leaving::Leave;
+use self::link::{Link, LinkNews};
 use super::command::{self, Command, Line};
+use super::delayed::Delayed;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::input::{Input, Typed};
 use super::names::Names;
-use super::outgoing::{Answered, News, Outgoing};
+use super::outgoing::{News, Outgoing};
 use super::render::colour::Colour;
-use super::render::{View, notice};
+use super::render::{View, notice, safe};
 use super::screen::Screen;
 use super::signals::Signals;
 use super::status::{self, Status};
 use super::terminal::{self, Restored};
 use super::{state, tell};
-use crate::{Client, ClientBuilder, ConnectionState, Error};
+use crate::{ClientBuilder, ConnectionState, Error};
 
 /// What a chat needs.
 #[derive(Debug)]
@@ -40,6 +53,8 @@ pub struct ChatOptions {
     pub colour: Colour,
     /// Lines to print first.
     pub greeting: Vec<String>,
+    /// Whether the terminal rings for private messages and mentions.
+    pub bell: bool,
     /// Ends the chat in good order when cancelled.
     pub stop: CancellationToken,
 }
@@ -59,50 +74,52 @@ pub enum ChatError {
 /// Chats on standard input and output until the user leaves, the login ends, or SIGINT, SIGTERM
 /// or SIGHUP comes. The terminal is left as it was found.
 pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
-    let ChatOptions {
-        builder,
-        colour,
-        greeting,
-        stop,
-    } = options;
-    let mut signals = Signals::listen()?;
+    let signals = Signals::listen()?;
     let names = Names::default();
     let is_edited = terminal::is_interactive();
     let restored = is_edited.then(Restored::at_end).flatten();
     let (input, screen) = open(is_edited, &names)?;
-    let view = View::of_terminal(colour);
-    for line in greeting {
-        let _ = screen.print(format!("{line}\n")).await;
+    if let Some(restored) = &restored {
+        restored.silence();
     }
-    let handler = Arriving {
+    let view = View::of_terminal(options.colour);
+    for line in options.greeting {
+        let _ = screen.print(format!("{}\n", safe::line(&line))).await;
+    }
+    let conversations = Conversations::default();
+    let name = safe::line(options.builder.name());
+    let builder = options.builder.handler(Arriving {
         screen: screen.clone(),
         names: names.clone(),
         view: view.clone(),
-    };
-    let client = tokio::select! {
-        client = builder.handler(handler).connect() => client?,
-        exit = signals.next() => return Ok(exit),
-        () = stop.cancelled() => return Ok(Exit::Terminated),
-    };
+        conversations: is_edited.then(|| conversations.clone()),
+        has_bell: is_edited && options.bell,
+    });
     let chat = Chat {
-        client,
+        link: Link::dial(builder),
+        name,
         signals,
-        stop,
+        stop: options.stop,
         input,
         screen,
         view,
         names,
+        conversations,
         outgoing: Outgoing::default(),
+        delivery: Delivery::default(),
+        delays: Delays::default(),
+        early: Vec::new(),
         status: Status::default(),
-        restored,
+        _restored: restored,
         is_edited,
+        is_ai: false,
         is_asked: false,
         is_leaving: false,
         signalled: None,
         next_page: None,
         worst: Exit::Done,
     };
-    Ok(chat.run().await)
+    chat.run().await
 }
 
 fn open(is_edited: bool, names: &Names) -> io::Result<(Input, Screen)> {
@@ -111,25 +128,35 @@ fn open(is_edited: bool, names: &Names) -> io::Result<(Input, Screen)> {
     }
     let history = state::state_dir().and_then(|folder| state::input_history(&folder));
     if let Err(error) = &history {
-        tell(&format!("lines typed here will not be remembered: {error}"));
+        tell(&t!("chat.lines_not_remembered", error = error));
     }
-    Input::edited(names.clone(), history.ok())
+    let (input, above) = Input::edited(names.clone(), history.ok())?;
+    Ok((input, Screen::above(above)?))
 }
 
 /// A chat that is under way.
 struct Chat {
-    client: Client,
+    link: Link,
+    /// What the prompt calls its user.
+    name: String,
     signals: Signals,
     stop: CancellationToken,
     input: Input,
     screen: Screen,
     view: View,
     names: Names,
+    conversations: Conversations,
     outgoing: Outgoing,
+    delivery: Delivery,
+    delays: Delays,
+    /// What was typed before there was a connection.
+    early: Vec<(Recipient, String)>,
     status: Status,
-    restored: Option<Restored>,
+    _restored: Option<Restored>,
     /// Whether somebody sits at a prompt.
     is_edited: bool,
+    /// Whether plain lines are answered here.
+    is_ai: bool,
     /// Whether a line is being typed.
     is_asked: bool,
     /// Whether Ctrl-C came last: the next one leaves.
@@ -146,58 +173,73 @@ struct Chat {
 enum Step {
     Signal(Exit),
     Unread,
-    State(ConnectionState),
+    Link(LinkNews),
     Sends(News),
+    Delivery(DeliveryNews),
+    Due(Delayed),
     Typed(Typed),
 }
 
 impl Chat {
-    async fn run(mut self) -> Exit {
-        if self.is_edited {
-            let identity = self.client.identity();
-            let (name, id) = (&identity.name, identity.user);
-            let welcome = t!("chat.welcome", name = name, id = id);
-            self.tell(&welcome).await;
-        }
-        let mut state = self.client.state();
-        state.mark_changed();
+    async fn run(mut self) -> Result<Exit, ChatError> {
         loop {
             self.ask();
+            let client = self.link.client().cloned();
+            let has_room = client.is_some() && self.outgoing.has_room();
             let step = tokio::select! {
                 biased;
                 exit = self.signals.next() => Step::Signal(exit),
                 () = self.stop.cancelled() => Step::Signal(Exit::Terminated),
                 () = self.screen.gone() => Step::Unread,
-                // The sender lives as long as the client.
-                Ok(()) = state.changed() => Step::State(state.borrow_and_update().clone()),
+                news = self.link.next() => Step::Link(news),
                 news = self.outgoing.next() => Step::Sends(news),
                 // A pipe waits for room; a person is told.
-                typed = self.input.next(), if self.is_edited || self.outgoing.has_room() => {
-                    Step::Typed(typed)
-                }
+                typed = self.input.next(), if self.is_edited || has_room => Step::Typed(typed),
+                delayed = self.delays.next(), if has_room => Step::Due(delayed),
+                news = self.delivery.next(client.as_ref()) => Step::Delivery(news),
             };
+            if let Step::Link(LinkNews::Failed(error)) = step {
+                self.abandon_prompt().await;
+                self.give_up_early().await;
+                return Err(error.into());
+            }
             let leave = self.take(step).await;
             if let Some(leave) = leave.or_else(|| self.signalled.map(Leave::AtOnce)) {
-                return self.leave(leave).await;
+                return Ok(self.leave(leave).await);
             }
         }
     }
 
     async fn take(&mut self, step: Step) -> Option<Leave> {
         match step {
-            Step::Signal(Exit::Interrupted) if self.is_edited => self.interrupted().await,
-            Step::Signal(exit) => Some(Leave::AtOnce(exit)),
-            Step::Unread => Some(Leave::AtOnce(self.worst)),
-            Step::State(state) => self.state_changed(&state).await,
-            Step::Sends(news) => {
-                self.follow(news).await;
-                None
-            }
+            Step::Signal(Exit::Interrupted) if self.is_edited => return self.interrupted().await,
+            Step::Signal(exit) => return Some(Leave::AtOnce(exit)),
+            Step::Unread => return Some(Leave::AtOnce(self.worst)),
+            Step::Link(LinkNews::State(state)) => return self.state_changed(&state).await,
+            Step::Link(_) => self.welcome().await,
+            Step::Sends(news) => self.follow(news).await,
+            Step::Delivery(news) => self.delivered(news).await,
+            Step::Due(delayed) => self.send_delayed(delayed).await,
             Step::Typed(typed) => {
                 self.is_asked = false;
-                self.typed(typed).await
+                return self.typed(typed).await;
             }
         }
+        None
+    }
+
+    /// The first connection is there.
+    async fn welcome(&mut self) {
+        let Some(client) = self.link.client().filter(|_| self.is_edited) else {
+            return;
+        };
+        let identity = client.identity();
+        let (name, id) = (&identity.name, identity.user);
+        self.name = name.to_string();
+        let welcome = t!("chat.welcome", name = name, id = id);
+        self.tell(&welcome).await;
+        self.send_early().await;
+        self.load_delays().await;
     }
 
     async fn typed(&mut self, typed: Typed) -> Option<Leave> {
@@ -206,61 +248,22 @@ impl Chat {
             Typed::Interrupted => return self.interrupted().await,
             Typed::End => return Some(Leave::Answered),
             Typed::Unreadable(why) => {
-                self.fail(Exit::Fixable, &format!("not sent: {why}")).await;
+                self.fail(Exit::Fixable, &t!("chat.unreadable", reason = why))
+                    .await;
                 return None;
             }
         };
         self.is_leaving = false;
         match command::parse(&line) {
-            Ok(Line::Empty) => None,
-            Ok(Line::Say { to, text }) => {
-                self.say(to, text).await;
-                None
-            }
-            Ok(Line::Command(Command::Quit)) => Some(Leave::Answered),
-            Ok(Line::Command(Command::QuitAtOnce)) => Some(Leave::AtOnce(self.worst)),
-            Ok(Line::Command(command)) => {
-                self.obey(command).await;
-                None
-            }
-            Err(mistake) => {
-                self.fail(Exit::Fixable, &mistake.to_string()).await;
-                None
-            }
+            Ok(Line::Empty) => {}
+            Ok(Line::Text(text)) => self.say_plainly(text).await,
+            Ok(Line::Say { to, text }) => self.say(to, text).await,
+            Ok(Line::Command(Command::Quit)) => return Some(Leave::Answered),
+            Ok(Line::Command(Command::QuitAtOnce)) => return Some(Leave::AtOnce(self.worst)),
+            Ok(Line::Command(command)) => self.obey(command).await,
+            Err(mistake) => self.fail(Exit::Fixable, &mistake.to_string()).await,
         }
-    }
-
-    async fn say(&mut self, to: Recipient, text: String) {
-        if !self.outgoing.has_room() {
-            let full = "not sent: too many messages are not answered yet; try again in a while";
-            self.fail(Exit::RateLimited, full).await;
-            return;
-        }
-        let sending = self.client.send(to.clone(), text.as_str());
-        self.outgoing.add(sending, &to, &text);
-    }
-
-    async fn follow(&mut self, news: News) {
-        match news {
-            News::Late => {
-                let late = format!("still sending: {} not answered yet", self.outgoing.len());
-                self.tell(&late).await;
-            }
-            News::Answered(Answered { what, result, .. }) => {
-                if let Err(error) = result {
-                    let exit = Exit::from(&error);
-                    let outcome = match exit {
-                        Exit::Unknown => "unknown whether it was sent",
-                        _ => "not sent",
-                    };
-                    self.fail(exit, &format!("{outcome}: {what}: {error}"))
-                        .await;
-                }
-            }
-        }
-        if self.outgoing.has_caught_up() {
-            self.tell("nothing waits for an answer any more").await;
-        }
+        None
     }
 
     async fn state_changed(&mut self, state: &ConnectionState) -> Option<Leave> {
@@ -277,15 +280,24 @@ impl Chat {
         if std::mem::replace(&mut self.is_leaving, true) {
             return Some(Leave::AtOnce(Exit::Interrupted));
         }
-        self.tell("Ctrl-C again leaves; so do :q and Ctrl-D").await;
+        self.tell(&t!("chat.interrupted")).await;
         None
     }
 
     fn ask(&mut self) {
         if !std::mem::replace(&mut self.is_asked, true) {
-            self.input
-                .ask(&format!("{}> ", self.client.identity().name));
+            self.input.ask(&self.prompt());
         }
+    }
+
+    /// Who speaks, to whom: `alice> `, `alice @bob> `, `alice (ai)> `.
+    fn prompt(&self) -> String {
+        let focus = match (self.is_ai, self.conversations.focus().name) {
+            (true, _) => " (ai)".to_owned(),
+            (false, Some(name)) => format!(" @{}", safe::line(&name)),
+            (false, None) => String::new(),
+        };
+        format!("{}{focus}> ", self.name)
     }
 
     /// Tells a failure. Somebody at a prompt has seen it; a pipe ends with it.

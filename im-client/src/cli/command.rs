@@ -1,31 +1,40 @@
 //! What a typed line means. Pure; the chat acts on it.
 //!
 //! The rule that matters most: a line that looks like a command, or like a private message, is
-//! never sent to everybody because of a slip of the finger.
-
-use std::fmt;
-
-use im_common::message::Recipient;
+//! never sent to anybody else because of a slip of the finger.
 
 use super::nearest;
 
+mod delay;
+mod mistake;
 #[cfg(test)]
 mod tests;
+
+use std::borrow::Cow;
+
+use im_common::message::Recipient;
+use rust_i18n::t;
+
+pub(super) use self::delay::Delay;
+pub(super) use self::mistake::Mistake;
 
 /// Messages shown by `:history` when no number is given: about a screen.
 pub(super) const HISTORY_DEFAULT: usize = 20;
 /// Messages that `:history` shows at most: what a person may still scroll through.
 pub(super) const HISTORY_MAX: usize = 200;
 
-/// A line of the table of commands: the source of `:all`, of completion and of suggestions.
+/// A line of the table of commands: the source of `:all`, of `:help`, of completion and of
+/// suggestions.
 #[derive(Debug)]
 pub(super) struct CommandLine {
     /// The word behind the colon.
     pub(super) word: &'static str,
     /// What may follow it.
     pub(super) arguments: &'static str,
-    /// What it does.
-    pub(super) summary: &'static str,
+    /// What it does, in a line.
+    pub(super) summary: fn() -> Cow<'static, str>,
+    /// What else `:help` tells about it.
+    pub(super) details: Option<fn() -> Cow<'static, str>>,
     parse: fn(&str) -> Option<Command>,
 }
 
@@ -40,64 +49,132 @@ impl CommandLine {
 /// Every command, in the order in which `:all` lists them.
 pub(super) const COMMANDS: &[CommandLine] = &[
     CommandLine {
+        word: "to",
+        arguments: "[WHO]",
+        summary: || t!("command.to"),
+        details: Some(|| t!("command.to.details")),
+        parse: to,
+    },
+    CommandLine {
+        word: "unread",
+        arguments: "",
+        summary: || t!("command.unread"),
+        details: None,
+        parse: |arguments| arguments.is_empty().then_some(Command::Unread),
+    },
+    CommandLine {
+        word: "who",
+        arguments: "",
+        summary: || t!("command.who"),
+        details: None,
+        parse: |arguments| arguments.is_empty().then_some(Command::Who),
+    },
+    CommandLine {
         word: "olu",
         arguments: "[PREFIX]",
-        summary: "who is online, by the beginning of the name",
+        summary: || t!("command.olu"),
+        details: None,
         parse: |arguments| Some(Command::Online(arguments.to_owned())),
+    },
+    CommandLine {
+        word: "pu",
+        arguments: "PREFIX",
+        summary: || t!("command.pu"),
+        details: None,
+        parse: |arguments| {
+            let prefix = arguments.to_owned();
+            (!arguments.is_empty()).then_some(Command::Online(prefix))
+        },
     },
     CommandLine {
         word: "more",
         arguments: "",
-        summary: "the next page of :olu",
+        summary: || t!("command.more"),
+        details: None,
         parse: |arguments| arguments.is_empty().then_some(Command::More),
     },
     CommandLine {
         word: "history",
         arguments: "[WHO] [N]",
-        summary: "the last N messages of the lobby, or with WHO",
+        summary: || t!("command.history"),
+        details: None,
         parse: history,
+    },
+    CommandLine {
+        word: "delay",
+        arguments: "[SECONDS TEXT | cancel N]",
+        summary: || t!("command.delay"),
+        details: Some(|| t!("command.delay.details")),
+        parse: |arguments| delay::parse(arguments).map(Command::Delay),
+    },
+    CommandLine {
+        word: "emoji",
+        arguments: "[PAGE]",
+        summary: || t!("command.emoji"),
+        details: Some(|| t!("command.emoji.details")),
+        parse: emoji,
+    },
+    CommandLine {
+        word: "ai",
+        arguments: "",
+        summary: || t!("command.ai"),
+        details: None,
+        parse: |arguments| arguments.is_empty().then_some(Command::Ai(true)),
+    },
+    CommandLine {
+        word: "qai",
+        arguments: "",
+        summary: || t!("command.qai"),
+        details: None,
+        parse: |arguments| arguments.is_empty().then_some(Command::Ai(false)),
     },
     CommandLine {
         word: "info",
         arguments: "",
-        summary: "your name, id, device and connection",
+        summary: || t!("command.info"),
+        details: None,
         parse: |arguments| arguments.is_empty().then_some(Command::Info),
     },
     CommandLine {
         word: "all",
         arguments: "",
-        summary: "this list",
-        parse: |arguments| arguments.is_empty().then_some(Command::Help),
+        summary: || t!("command.all"),
+        details: None,
+        parse: |arguments| arguments.is_empty().then_some(Command::All),
     },
     CommandLine {
         word: "help",
-        arguments: "",
-        summary: "this list",
-        parse: |arguments| arguments.is_empty().then_some(Command::Help),
+        arguments: "[COMMAND]",
+        summary: || t!("command.help"),
+        details: None,
+        parse: help,
     },
     CommandLine {
         word: "q",
         arguments: "",
-        summary: "quit, after what was sent is answered",
+        summary: || t!("command.q"),
+        details: None,
         parse: |arguments| arguments.is_empty().then_some(Command::Quit),
     },
     CommandLine {
         word: "q!",
         arguments: "",
-        summary: "quit at once",
+        summary: || t!("command.q_at_once"),
+        details: None,
         parse: |arguments| arguments.is_empty().then_some(Command::QuitAtOnce),
     },
 ];
 
+/// Something else that can be typed: how, and what it does.
+type OtherLine = (&'static str, fn() -> Cow<'static, str>);
+
 /// The other things that can be typed, for `:all`.
-pub(super) const LINES: &[(&str, &str)] = &[
-    ("TEXT", "to everybody in the lobby"),
-    ("@NAME TEXT", "to one user, by name"),
-    ("ID;;TEXT", "to one user, by id or name"),
-    (
-        "::TEXT, @@TEXT",
-        "text that begins with a colon or an at sign",
-    ),
+pub(super) const LINES: &[OtherLine] = &[
+    ("TEXT", || t!("command.line.text")),
+    ("@NAME TEXT", || t!("command.line.name")),
+    ("ID;;TEXT", || t!("command.line.id")),
+    ("lobby;;TEXT", || t!("command.line.lobby")),
+    ("::TEXT, @@TEXT", || t!("command.line.escaped")),
 ];
 
 /// A line, understood.
@@ -105,7 +182,9 @@ pub(super) const LINES: &[(&str, &str)] = &[
 pub(super) enum Line {
     /// Nothing but white space.
     Empty,
-    /// Something to send.
+    /// A text for the conversation in focus.
+    Text(String),
+    /// A text for somebody who is named in the line.
     Say {
         /// Whom it is for.
         to: Recipient,
@@ -119,6 +198,12 @@ pub(super) enum Line {
 /// What `:word` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
+    /// Another conversation in focus.
+    To(Recipient),
+    /// What came in other conversations.
+    Unread,
+    /// Who is in focus, unread and online.
+    Who,
     /// Who is online, whose name begins so.
     Online(String),
     /// The next page of it.
@@ -130,61 +215,46 @@ pub(super) enum Command {
         /// How many.
         limit: usize,
     },
+    /// Texts that are to be sent later.
+    Delay(Delay),
+    /// A page of emoji and their names.
+    Emoji(usize),
+    /// Begin or end to answer texts here instead of sending them.
+    Ai(bool),
     /// Who and where am I.
     Info,
-    /// What can be typed.
-    Help,
+    /// Everything that can be typed.
+    All,
+    /// How one command is used.
+    Help(&'static CommandLine),
     /// Leave once everything is answered.
     Quit,
     /// Leave.
     QuitAtOnce,
 }
 
-/// Why a line cannot be obeyed; the text tells what to type instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mistake {
-    /// No command of this name.
-    UnknownCommand {
-        /// What was typed behind the colon.
-        word: String,
-        /// The nearest command.
-        nearest: Option<&'static str>,
-    },
-    /// The command exists, its arguments do not fit.
-    Arguments {
-        /// How it is used.
-        usage: String,
-    },
-    /// Not a name or id.
-    Recipient {
-        /// What was typed.
-        typed: String,
-        /// What a name is.
-        reason: String,
-    },
-    /// A recipient and nothing to say.
-    NoText,
+impl PartialEq for CommandLine {
+    fn eq(&self, other: &Self) -> bool {
+        self.word == other.word
+    }
 }
 
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownCommand { word, nearest } => {
-                write!(f, "no command :{word}")?;
-                match nearest {
-                    Some(nearest) => write!(f, "; did you mean :{nearest}?")?,
-                    None => f.write_str("; :all lists them")?,
-                }
-                f.write_str(" (not sent; to send it as text, begin with ::)")
-            }
-            Self::Arguments { usage } => write!(f, "it is used so: {usage}"),
-            Self::Recipient { typed, reason } => write!(
-                f,
-                "not sent: {typed:?} is no recipient: {reason}; lobby;;TEXT sends any text to everybody"
-            ),
-            Self::NoText => f.write_str("not sent: there is no text"),
-        }
-    }
+impl Eq for CommandLine {}
+
+/// Whether a line is a command, right or wrong, and no text.
+pub(super) fn is_command(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with(':') && !line.starts_with("::")
+}
+
+/// Whether a name may follow a command, as far as it is typed.
+pub(super) fn takes_a_name(typed: &str) -> bool {
+    let command = typed.strip_prefix(':').and_then(find);
+    command.is_some_and(|command| {
+        ["[WHO]", "[PREFIX]", "PREFIX"]
+            .iter()
+            .any(|name| command.arguments.starts_with(name))
+    })
 }
 
 /// Understands a line.
@@ -196,13 +266,13 @@ pub(super) fn parse(line: &str) -> Result<Line, Mistake> {
         return Ok(Line::Empty);
     }
     if let Some(escaped) = start.strip_prefix("::") {
-        return say(Recipient::Lobby, &format!(":{escaped}"));
+        return text(&format!(":{escaped}"));
     }
     if let Some(command) = start.strip_prefix(':') {
         return parse_command(command).map(Line::Command);
     }
     if start.starts_with("@@") {
-        return say(Recipient::Lobby, &start[1..]);
+        return text(&start[1..]);
     }
     if let Some(addressed) = start.strip_prefix('@') {
         let (name, text) = split_word(addressed);
@@ -211,7 +281,14 @@ pub(super) fn parse(line: &str) -> Result<Line, Mistake> {
     }
     match line.split_once(";;") {
         Some((to, text)) if is_one_word(to) => say(recipient(to.trim())?, text),
-        _ => say(Recipient::Lobby, line),
+        _ => text(line),
+    }
+}
+
+fn text(text: &str) -> Result<Line, Mistake> {
+    match text.trim().is_empty() {
+        true => Err(Mistake::NoText),
+        false => Ok(Line::Text(text.to_owned())),
     }
 }
 
@@ -225,7 +302,7 @@ fn say(to: Recipient, text: &str) -> Result<Line, Mistake> {
 
 fn parse_command(typed: &str) -> Result<Command, Mistake> {
     let (word, arguments) = split_word(typed);
-    let Some(command) = COMMANDS.iter().find(|command| command.word == word) else {
+    let Some(command) = find(word) else {
         return Err(Mistake::UnknownCommand {
             word: word.to_owned(),
             nearest: nearest::among(word, COMMANDS.iter().map(|command| command.word)),
@@ -234,6 +311,34 @@ fn parse_command(typed: &str) -> Result<Command, Mistake> {
     (command.parse)(arguments.trim()).ok_or_else(|| Mistake::Arguments {
         usage: command.usage(),
     })
+}
+
+fn find(word: &str) -> Option<&'static CommandLine> {
+    COMMANDS.iter().find(|command| command.word == word)
+}
+
+/// Nobody named is the lobby: the way back.
+fn to(arguments: &str) -> Option<Command> {
+    let whom = match arguments {
+        "" => Recipient::Lobby,
+        named => recipient(named).ok()?,
+    };
+    Some(Command::To(whom))
+}
+
+fn emoji(arguments: &str) -> Option<Command> {
+    let page = match arguments {
+        "" => 1,
+        page => page.parse().ok()?,
+    };
+    Some(Command::Emoji(page))
+}
+
+fn help(arguments: &str) -> Option<Command> {
+    match arguments {
+        "" => Some(Command::All),
+        word => find(word.trim_start_matches(':')).map(Command::Help),
+    }
 }
 
 /// `5` is a number of messages; a user is `@name`, `name`, or an id with a number behind it.

@@ -4,17 +4,27 @@
 //! is not read faster than its lines are sent.
 
 mod completion;
+mod drawing;
 mod editor;
 mod plain;
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::names::Names;
-use super::screen::Screen;
+use super::screen::Above;
+use super::terminal;
+
+/// How often a line that is being edited is asked to end: a signal that comes in the moment in
+/// which it begins is lost.
+const STOP_ATTEMPTS: usize = 20;
+/// Pauses between the attempts; the editor answers within one.
+const STOP_PAUSE: Duration = Duration::from_millis(10);
 
 /// What came from the user.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,13 +47,13 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Reads lines with an editor, and returns the screen that keeps them whole. `history` is the
-    /// file of lines typed before.
-    pub(super) fn edited(names: Names, history: Option<PathBuf>) -> io::Result<(Self, Screen)> {
-        let mut editor = editor::open(names, history).map_err(io::Error::other)?;
-        let printer = editor.create_external_printer().map_err(io::Error::other)?;
+    /// Reads lines with an editor, and returns the place above them. `history` is the file of
+    /// lines typed before.
+    pub(super) fn edited(names: Names, history: Option<PathBuf>) -> io::Result<(Self, Above)> {
+        let mut editor = editor::open(names, history)?;
+        let above = editor.above();
         let input = Self::start(move |prompt| editor::read(&mut editor, prompt))?;
-        Ok((input, Screen::above(printer)?))
+        Ok((input, above))
     }
 
     /// Reads standard input line by line.
@@ -79,6 +89,18 @@ impl Input {
     /// Resolves to the line that was asked for. Cancel-safe.
     pub(super) async fn next(&mut self) -> Typed {
         self.typed.recv().await.unwrap_or(Typed::End)
+    }
+
+    /// Ends the line that is being edited; what was typed stays on the screen. SIGINT must be
+    /// listened for.
+    pub(super) async fn stop(&mut self) {
+        for _ in 0..STOP_ATTEMPTS {
+            terminal::interrupt();
+            if timeout(STOP_PAUSE, self.typed.recv()).await.is_ok() {
+                return;
+            }
+        }
+        tracing::debug!("the editor does not answer");
     }
 }
 

@@ -8,29 +8,68 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::FuturesUnordered;
 use im_common::id::MessageId;
 use im_common::message::{Receipt, Recipient};
+use rust_i18n::t;
 use tokio::time::{Instant, sleep_until};
 
+use super::delayed::Delayed;
 use super::render::excerpt;
 use crate::{SendError, Sending};
 
 /// Twice what a server takes at once: the next ones are ready when it answers, and a person never
 /// gets there.
 const WAITING_MAX: usize = 64;
-/// Longer than an answer takes from the other side of the world; sooner would alarm for nothing.
-const LATE_AFTER: Duration = Duration::from_secs(3);
+/// Longer than an answer takes from the other side of the world. A line that is sent leaves the
+/// prompt, so its writer should not wait longer for a sign of it.
+const LATE_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of the sends.
 pub(super) enum News {
     /// One has ended.
-    Answered(Answered),
+    Answered(Box<Answered>),
     /// Answers have been missing for a while; said once.
     Late,
 }
 
+/// A text on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// What it says.
+    pub(super) text: String,
+    /// Set if it is one of those that were to be sent later.
+    pub(super) delayed: Option<Delayed>,
+    /// Which one, for its writer.
+    what: String,
+}
+
+impl Sent {
+    /// A text for somebody.
+    pub(super) fn new(to: &Recipient, text: String) -> Self {
+        let what = t!("chat.what", text = excerpt(&text), to = to).into_owned();
+        Self {
+            text,
+            delayed: None,
+            what,
+        }
+    }
+
+    /// One of those that were to be sent later.
+    pub(super) fn delayed(self, delayed: Delayed) -> Self {
+        Self {
+            delayed: Some(delayed),
+            ..self
+        }
+    }
+
+    /// Which one it is, for its writer.
+    pub(super) fn what(&self) -> &str {
+        &self.what
+    }
+}
+
 /// How a send ended.
 pub(super) struct Answered {
-    /// Which one, for its writer.
-    pub(super) what: String,
+    /// Which one.
+    pub(super) sent: Sent,
     /// How.
     pub(super) result: Result<Receipt, SendError>,
     id: MessageId,
@@ -64,14 +103,13 @@ impl Outgoing {
     }
 
     /// Follows a send.
-    pub(super) fn add(&mut self, sending: Sending, to: &Recipient, text: &str) {
+    pub(super) fn add(&mut self, sending: Sending, sent: Sent) {
         let id = sending.id();
-        let what = format!("{} to {to}", excerpt(text));
         if self.waiting.is_empty() {
             self.late_at = Some(Instant::now() + LATE_AFTER);
         }
-        self.waiting.push((id, what.clone()));
-        let answer = sending.map(move |result| Answered { what, result, id });
+        self.waiting.push((id, sent.what.clone()));
+        let answer = sending.map(move |result| Answered { sent, result, id });
         self.answers.push(answer.boxed());
     }
 
@@ -98,7 +136,7 @@ impl Outgoing {
         if self.waiting.is_empty() {
             self.late_at = None;
         }
-        News::Answered(answered)
+        News::Answered(Box::new(answered))
     }
 
     /// Whether everything is answered after it was said that it takes long. True once.
@@ -117,6 +155,10 @@ mod tests {
         Sending::new(MessageId::fresh(), outcome)
     }
 
+    fn sent(text: &str) -> Sent {
+        Sent::new(&Recipient::Lobby, text.to_owned())
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_missing_answer_is_noticed_once() {
         let mut outgoing = Outgoing::default();
@@ -126,8 +168,8 @@ mod tests {
                 .await
                 .map_or(Err(SendError::Unknown), |()| Err(SendError::Closed))
         };
-        outgoing.add(sending(outcome), &Recipient::Lobby, "first");
-        outgoing.add(sending(pending()), &Recipient::Lobby, "second");
+        outgoing.add(sending(outcome), sent("first"));
+        outgoing.add(sending(pending()), sent("second"));
         let begun = Instant::now();
         assert!(matches!(outgoing.next().await, News::Late));
         assert_eq!(begun.elapsed(), LATE_AFTER);
@@ -136,7 +178,7 @@ mod tests {
         let News::Answered(first) = outgoing.next().await else {
             panic!("late twice");
         };
-        assert_eq!(first.what, "\"first\" to lobby");
+        assert_eq!(first.sent.what(), "\"first\" to lobby");
         assert_eq!(
             outgoing.unanswered().collect::<Vec<_>>(),
             ["\"second\" to lobby"]
@@ -149,7 +191,7 @@ mod tests {
         let mut outgoing = Outgoing::default();
         while outgoing.has_room() {
             let refused = std::future::ready(Err(SendError::Unknown));
-            outgoing.add(sending(refused), &Recipient::Lobby, "x");
+            outgoing.add(sending(refused), sent("x"));
         }
         assert_eq!(outgoing.len(), WAITING_MAX);
         outgoing.next().await;

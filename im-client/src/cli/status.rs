@@ -1,6 +1,7 @@
 //! What the connection's state means to a person: said once, when it changes.
 
 use im_common::code::Code;
+use rust_i18n::t;
 
 use super::exit::Exit;
 use super::failure::Failure;
@@ -18,12 +19,12 @@ impl Status {
         match state {
             state if state.is_attached() && self.is_interrupted => {
                 self.is_interrupted = false;
-                Some("connected again".to_owned())
+                Some(t!("status.again").into_owned())
             }
             // Further attempts would say the same, every few seconds.
             ConnectionState::BackingOff { reason, .. } if !self.is_interrupted => {
                 self.is_interrupted = true;
-                Some(format!("reconnecting: {reason}"))
+                Some(t!("status.reconnecting", reason = reason).into_owned())
             }
             _ => None,
         }
@@ -32,34 +33,31 @@ impl Status {
 
 /// A state in one line, for `:info`.
 pub(super) fn describe(state: &ConnectionState) -> String {
-    match state {
-        ConnectionState::Connecting => "connecting".to_owned(),
-        ConnectionState::CatchingUp { server } => {
-            format!("connected to server {server}, catching up")
+    let text = match state {
+        ConnectionState::Connecting => t!("status.connecting"),
+        ConnectionState::CatchingUp { server } => t!("status.catching_up", server = server),
+        ConnectionState::Attached { server } => t!("status.attached", server = server),
+        ConnectionState::BackingOff { delay, reason, .. } => {
+            let seconds = format!("{:.1}", delay.as_secs_f32());
+            t!("status.backing_off", reason = reason, seconds = seconds)
         }
-        ConnectionState::Attached { server } => format!("connected to server {server}"),
-        ConnectionState::BackingOff { delay, reason, .. } => format!(
-            "not connected: {reason}; next attempt within {:.1} s",
-            delay.as_secs_f32()
-        ),
-        ConnectionState::Refused(code) => format!("refused: {}", code.meaning()),
-        ConnectionState::Closed => "closed".to_owned(),
-    }
+        ConnectionState::Refused(code) => t!("status.refused", reason = code.meaning()),
+        ConnectionState::Closed => t!("status.closed"),
+    };
+    text.into_owned()
 }
 
 /// Why a client that will never be attached again ends the program.
 pub(super) fn ending(state: &ConnectionState) -> Failure {
     match state {
-        ConnectionState::Refused(Code::DISPLACED | Code::LOGGED_OUT) => Failure::new(
-            Exit::Unauthorised,
-            "disconnected: this device is in use elsewhere; --device NAME gives this one a name \
-             of its own",
-        ),
+        ConnectionState::Refused(Code::DISPLACED | Code::LOGGED_OUT) => {
+            Failure::new(Exit::Unauthorised, t!("status.displaced"))
+        }
         ConnectionState::Refused(code) => Failure::new(
             Exit::of_code(*code),
-            format!("disconnected: {}", code.meaning()),
+            t!("status.ended", reason = code.meaning()),
         ),
-        _ => Failure::new(Exit::Done, "disconnected"),
+        _ => Failure::new(Exit::Done, t!("status.disconnected")),
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 use super::detached;
 
@@ -18,6 +19,35 @@ pub(super) fn is_interactive() -> bool {
 /// Whether the terminal knows no control sequences.
 pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// How much a terminal shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Columns.
+    pub(super) columns: usize,
+    /// Rows.
+    pub(super) rows: usize,
+}
+
+/// The window that standard output is shown in; 80 by 24 if that is not known.
+pub(super) fn window() -> Window {
+    let or = |cells: u16, unknown| match cells {
+        0 => unknown,
+        cells => usize::from(cells),
+    };
+    let (columns, rows) =
+        tcgetwinsize(io::stdout()).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+    Window {
+        columns: or(columns, 80),
+        rows: or(rows, 24),
+    }
+}
+
+/// Does to this process what Ctrl-C does, which ends a line that is being edited.
+pub(super) fn interrupt() {
+    // A process may always signal itself.
+    let _ = kill_process(getpid(), Signal::INT);
 }
 
 /// Restores the modes that a terminal had, however its user is left.
@@ -38,10 +68,29 @@ impl Restored {
         Ok(Self { terminal, modes })
     }
 
-    /// Leaves a line that is still being edited: its editor cannot be asked to.
-    pub(super) fn abandon_line(&mut self) {
-        // Also ends bracketed paste, which the editor had begun.
-        let _ = self.terminal.write_all(b"\x1b[?2004l\r\n");
+    /// Keeps the terminal from showing keys by itself: what is typed before the next prompt is
+    /// shown there.
+    pub(super) fn silence(&self) {
+        let mut silent = self.modes.clone();
+        silent
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ICANON);
+        // A terminal that is gone shows nothing.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &silent);
+    }
+
+    /// Stops this job with the terminal as it was, and returns when it goes on, with the terminal
+    /// as it was left.
+    pub(super) fn suspend(&self) {
+        let left = tcgetattr(&self.terminal);
+        let _ = tcsetattr(&self.terminal, OptionalActions::Drain, &self.modes);
+        let _ = kill_current_process_group(Signal::TSTP);
+        // Here it goes on.
+        if let Ok(left) = left {
+            let _ = tcsetattr(&self.terminal, OptionalActions::Drain, &left);
+        }
+        // The editor does not hear of a window that changed meanwhile.
+        let _ = kill_process(getpid(), Signal::WINCH);
     }
 }
 

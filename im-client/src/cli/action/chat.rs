@@ -18,6 +18,7 @@ pub(in crate::cli) async fn run(account: &Account, manners: &Manners) -> Result<
             builder: login.builder(),
             colour: manners.colour,
             greeting: Vec::new(),
+            bell: false,
             stop: CancellationToken::new(),
         };
         match chat(options).await {

@@ -40,7 +40,7 @@ async fn list(client: &Client, prefix: &str, format: &Format) -> Result<Exit, Fa
         let page = client.online(prefix, after.as_deref(), PAGE).await?;
         is_partial |= page.partial;
         let users = page.users.iter();
-        let lines = users.map(|user| format.user(user.user, &user.name));
+        let lines = users.map(|user| format.user(user.user, &user.name, prefix));
         if screen.print(lines.collect()).await.is_err() {
             return Ok(Exit::Done);
         }

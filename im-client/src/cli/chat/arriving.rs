@@ -4,24 +4,32 @@ use std::future::pending;
 
 use async_trait::async_trait;
 use im_common::message::Identity;
+use rust_i18n::t;
 
+use super::conversations::{Arrived, Conversations, Showing};
 use crate::cli::names::Names;
-use crate::cli::render::{View, notice};
-use crate::cli::screen::Screen;
+use crate::cli::render::{View, mention, notice};
+use crate::cli::screen::{Gone, Screen};
 use crate::{Client, Error, ErrorKind, Event, Message, MessageHandler};
 
-/// Shows messages on the screen. A message counts as handled once it is written.
+/// Rings the terminal.
+const BELL: char = '\u{7}';
+
+/// Shows messages on the screen.
 pub(super) struct Arriving {
     pub(super) screen: Screen,
     pub(super) names: Names,
     pub(super) view: View,
+    /// What is in focus; in a pipe everything is shown.
+    pub(super) conversations: Option<Conversations>,
+    /// Whether the terminal rings for what is meant for its user.
+    pub(super) has_bell: bool,
 }
 
 #[async_trait]
 impl MessageHandler for Arriving {
     async fn on_message(&self, client: &Client, message: Message) {
-        let text = show(&self.view, &self.names, client.identity(), &message);
-        if self.screen.print(text).await.is_err() {
+        if self.show(client.identity(), &message).await.is_err() {
             // Nobody saw it: it waits in the cluster for the next run.
             pending::<()>().await;
         }
@@ -31,10 +39,10 @@ impl MessageHandler for Arriving {
         // Changes of the connection are told by the chat, which also ends with it.
         let news = match event {
             Event::Reset { conversation } => {
-                format!("{conversation} began anew: its earlier messages are gone")
+                t!("chat.reset", conversation = conversation)
             }
             Event::Rewound { conversation, .. } => {
-                format!("{conversation} lost its newest messages; their senders send them again")
+                t!("chat.rewound", conversation = conversation)
             }
             _ => return,
         };
@@ -43,9 +51,38 @@ impl MessageHandler for Arriving {
 
     async fn on_error(&self, error: Error) {
         if error.kind() == ErrorKind::HandlerPanicked {
-            let news = notice("a message could not be shown; this is a bug");
+            let news = notice(&t!("chat.handler_panicked"));
             let _ = self.screen.print(news).await;
         }
+    }
+}
+
+impl Arriving {
+    async fn show(&self, reader: &Identity, message: &Message) -> Result<(), Gone> {
+        let mut shown = show(&self.view, &self.names, reader, message);
+        let Some(conversations) = &self.conversations else {
+            // A pipe is given the message before the cluster hears that it was handled.
+            return self.screen.print(shown).await;
+        };
+        let is_own = message.sender == reader.user;
+        let is_mention = !is_own && mention::is_in(&message.text, reader.name.as_str());
+        let showing = conversations.showing(Arrived {
+            conversation: &message.conversation,
+            shown: &shown,
+            is_own,
+            is_mention,
+        });
+        match showing {
+            Showing::Full => {}
+            Showing::Announced => shown = self.view.announcement(message),
+            Showing::Counted { is_first: true } => shown = notice(&t!("chat.new_in_lobby")),
+            Showing::Counted { is_first: false } => return Ok(()),
+        }
+        if self.has_bell && !is_own && (is_mention || message.is_private()) {
+            shown.push(BELL);
+        }
+        // Many may come at once; the screen draws them together.
+        self.screen.hand_over(shown).await
     }
 }
 

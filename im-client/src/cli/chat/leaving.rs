@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rust_i18n::t;
 use tokio::time::timeout;
 
 use super::{Chat, Exit, Failure};
@@ -24,23 +25,29 @@ pub(super) enum Leave {
 impl Chat {
     /// Ends the chat; tells what is not known to be accepted.
     pub(super) async fn leave(mut self, leave: Leave) -> Exit {
+        self.abandon_prompt().await;
         let (exit, reason) = match leave {
             Leave::Answered => (self.wait_for_answers().await, None),
             Leave::AtOnce(exit) => (exit, None),
             Leave::Ended(failure) => (failure.exit, Some(failure.to_string())),
         };
-        // First, so that nothing arrives any more that would draw the prompt again.
-        if timeout(CLOSE_WITHIN, self.client.close()).await.is_err() {
+        if let Some(client) = self.link.client()
+            && timeout(CLOSE_WITHIN, client.close()).await.is_err()
+        {
             tracing::debug!("left before the cluster took note");
         }
-        self.abandon_prompt();
         if let Some(reason) = reason {
             self.tell(&reason).await;
         }
+        self.give_up_early().await;
         let unanswered: Vec<String> = self.outgoing.unanswered().map(str::to_owned).collect();
         for what in &unanswered {
-            self.tell(&format!("unknown whether it was sent: {what}"))
-                .await;
+            self.tell(&t!("chat.unknown_at_end", what = what)).await;
+        }
+        if self.is_edited {
+            for line in self.unread() {
+                self.tell(&line).await;
+            }
         }
         match exit {
             Exit::Done if !unanswered.is_empty() => Exit::Unknown,
@@ -48,14 +55,10 @@ impl Chat {
         }
     }
 
-    /// Leaves a prompt that nobody will answer: its editor cannot be asked to.
-    fn abandon_prompt(&mut self) {
-        if self.is_asked
-            && let Some(mut restored) = self.restored.take()
-        {
-            restored.abandon_line();
-            // The editor would draw its line again below whatever it is given.
-            self.is_edited = false;
+    /// Ends the line that is being typed; afterwards nothing draws a prompt again.
+    pub(super) async fn abandon_prompt(&mut self) {
+        if self.is_edited && std::mem::take(&mut self.is_asked) {
+            self.input.stop().await;
         }
     }
 

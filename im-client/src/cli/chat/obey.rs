@@ -4,70 +4,49 @@ use std::fmt::Write;
 use std::future::Future;
 
 use im_common::message::Recipient;
+use rust_i18n::t;
 
 use super::{Chat, Exit};
-use crate::cli::command::{COMMANDS, Command, LINES};
-use crate::cli::status;
-use crate::{Error, Message, OnlinePage};
-
-/// Users listed at once: about a screen.
-const PAGE: usize = 30;
+use crate::cli::command::{COMMANDS, Command, CommandLine, LINES};
+use crate::cli::{emoji, status};
+use crate::{Client, Error, Message};
 
 impl Chat {
     pub(super) async fn obey(&mut self, command: Command) {
         match command {
+            Command::To(whom) => self.turn_to(whom).await,
+            Command::Unread => self.tell_unread().await,
+            Command::Who => self.tell_who().await,
             Command::Online(prefix) => self.list(prefix, None).await,
-            Command::More => match self.next_page.clone() {
-                Some((prefix, after)) => self.list(prefix, Some(after)).await,
-                None => {
-                    self.tell("there is no more; :olu lists who is online")
-                        .await;
-                }
-            },
+            Command::More => self.list_more().await,
             Command::History { with, limit } => self.look_back(&with, limit).await,
+            Command::Delay(asked) => self.delay(asked).await,
+            Command::Emoji(page) => self.show_emoji(page).await,
+            Command::Ai(is_on) => {
+                self.is_ai = is_on;
+                let changed = match is_on {
+                    true => t!("chat.ai_begins"),
+                    false => t!("chat.ai_ends"),
+                };
+                self.tell(&changed).await;
+            }
             Command::Info => self.introduce().await,
-            Command::Help => self.print(help()).await,
+            Command::All => self.print(everything()).await,
+            Command::Help(command) => self.print(help(command)).await,
             // Leaving is decided by the loop.
             Command::Quit | Command::QuitAtOnce => {}
         }
     }
 
-    async fn list(&mut self, prefix: String, after: Option<String>) {
-        let client = self.client.clone();
-        let asked = client.online(&prefix, after.as_deref(), PAGE);
-        let Some(OnlinePage {
-            users,
-            next,
-            partial,
-        }) = self.answer_to(asked).await
-        else {
+    async fn look_back(&mut self, with: &Recipient, limit: usize) {
+        let Some(client) = self.connected().await else {
             return;
         };
-        let mut lines = String::new();
-        for user in &users {
-            self.names.learn(user.user, &user.name);
-            lines.push_str(&self.view.user(user.user, &user.name));
-        }
-        self.print(lines).await;
-        if partial {
-            self.tell("a part of the cluster did not answer: users may be missing")
-                .await;
-        } else if users.is_empty() {
-            self.tell("nobody").await;
-        }
-        self.next_page = next.map(|next| (prefix, next));
-        if self.next_page.is_some() {
-            self.tell(":more lists the next").await;
-        }
-    }
-
-    async fn look_back(&mut self, with: &Recipient, limit: usize) {
-        let client = self.client.clone();
         let asked = client.history(with, None, limit);
         let Some(messages) = self.answer_to(asked).await else {
             return;
         };
-        self.learn_peer(with, &messages);
+        self.learn_peer(&client, with, &messages);
         let reader = client.identity();
         let lines: String = messages
             .iter()
@@ -75,13 +54,13 @@ impl Chat {
             .collect();
         self.print(lines).await;
         if messages.is_empty() {
-            self.tell("nothing was said").await;
+            self.tell(&t!("chat.nothing_was_said")).await;
         }
     }
 
     /// The other side may not have said anything yet, but was named by the user.
-    fn learn_peer(&self, with: &Recipient, messages: &[Message]) {
-        let me = self.client.identity().user;
+    fn learn_peer(&self, client: &Client, with: &Recipient, messages: &[Message]) {
+        let me = client.identity().user;
         let peer = messages
             .first()
             .and_then(|first| first.conversation.peer_of(me));
@@ -90,12 +69,30 @@ impl Chat {
         }
     }
 
+    async fn show_emoji(&mut self, page: usize) {
+        match emoji::page(page) {
+            (Some(lines), pages) => {
+                self.print(lines).await;
+                self.tell(&t!("chat.emoji_page", page = page, pages = pages))
+                    .await;
+            }
+            (None, pages) => {
+                let none = t!("chat.no_emoji_page", pages = pages);
+                self.fail(Exit::Fixable, &none).await;
+            }
+        }
+    }
+
     async fn introduce(&mut self) {
-        let identity = self.client.identity();
-        let state = status::describe(&self.client.state().borrow());
+        let Some(client) = self.connected().await else {
+            return;
+        };
+        let identity = client.identity();
+        let (name, id, device) = (&identity.name, identity.user, &identity.device);
+        let state = status::describe(&client.state().borrow());
         for line in [
-            format!("name {}, id {}", identity.name, identity.user),
-            format!("device {}", identity.device),
+            t!("chat.info.user", name = name, id = id).into_owned(),
+            t!("chat.info.device", device = device).into_owned(),
             state,
             format!("im {}", env!("CARGO_PKG_VERSION")),
         ] {
@@ -103,8 +100,21 @@ impl Chat {
         }
     }
 
+    /// The client, or word that there is none yet.
+    pub(super) async fn connected(&mut self) -> Option<Client> {
+        let client = self.link.client().cloned();
+        if client.is_none() {
+            self.fail(Exit::Unavailable, &t!("chat.not_connected"))
+                .await;
+        }
+        client
+    }
+
     /// Waits for an answer of the cluster; Ctrl-C gives it up, and a failure is told.
-    async fn answer_to<T>(&mut self, asked: impl Future<Output = Result<T, Error>>) -> Option<T> {
+    pub(super) async fn answer_to<T>(
+        &mut self,
+        asked: impl Future<Output = Result<T, Error>>,
+    ) -> Option<T> {
         let answer = tokio::select! {
             answer = asked => answer,
             exit = self.signals.next() => {
@@ -123,7 +133,7 @@ impl Chat {
         }
     }
 
-    async fn print(&self, lines: String) {
+    pub(super) async fn print(&self, lines: String) {
         if !lines.is_empty() {
             // Nobody reads any more: the loop ends with the next step.
             let _ = self.screen.print(lines).await;
@@ -131,16 +141,26 @@ impl Chat {
     }
 }
 
-fn help() -> String {
-    let mut help = String::new();
-    let mut line = |typed: &str, summary: &str| {
-        writeln!(help, "  {typed:<20} {summary}").expect("a string takes any text");
-    };
+fn everything() -> String {
+    let mut lines = String::new();
     for (typed, summary) in LINES {
-        line(typed, summary);
+        describe(&mut lines, typed, &summary());
     }
     for command in COMMANDS {
-        line(&command.usage(), command.summary);
+        describe(&mut lines, &command.usage(), &(command.summary)());
     }
-    help
+    lines
+}
+
+fn help(command: &CommandLine) -> String {
+    let mut lines = String::new();
+    describe(&mut lines, &command.usage(), &(command.summary)());
+    if let Some(details) = command.details {
+        describe(&mut lines, "", &details());
+    }
+    lines
+}
+
+fn describe(lines: &mut String, typed: &str, summary: &str) {
+    writeln!(lines, "  {typed:<20} {summary}").expect("a string takes any text");
 }

@@ -9,6 +9,10 @@ fn say(to: Recipient, text: &str) -> Result<Line, Mistake> {
     Ok(Line::Say { to, text })
 }
 
+fn said(text: &str) -> Result<Line, Mistake> {
+    Ok(Line::Text(text.to_owned()))
+}
+
 fn name(name: &str) -> Recipient {
     Recipient::Name(UserName::new(name).unwrap())
 }
@@ -20,25 +24,25 @@ fn user(id: u64) -> Recipient {
 #[test]
 fn lines_go_to_whom_they_address() {
     for (line, expected) in [
-        ("hello", say(Recipient::Lobby, "hello")),
-        ("  hello \n", say(Recipient::Lobby, "  hello ")),
-        ("hello\r\n", say(Recipient::Lobby, "hello")),
-        ("two\nlines", say(Recipient::Lobby, "two\nlines")),
+        ("hello", said("hello")),
+        ("  hello \n", said("  hello ")),
+        ("hello\r\n", said("hello")),
+        ("two\nlines", said("two\nlines")),
         ("12;;hi", say(user(12), "hi")),
         ("12 ;;hi;;ho", say(user(12), "hi;;ho")),
         ("bob;; hi", say(name("bob"), " hi")),
         ("张三;;你好", say(name("张三"), "你好")),
         ("lobby;;for(;;){}", say(Recipient::Lobby, "for(;;){}")),
-        ("for (;;) {}", say(Recipient::Lobby, "for (;;) {}")),
+        ("for (;;) {}", said("for (;;) {}")),
         ("@bob hi @carol", say(name("bob"), "hi @carol")),
         ("@bob: hi", say(name("bob"), "hi")),
         (" @bob  hi;;ho", say(name("bob"), "hi;;ho")),
         ("@12 hi", say(user(12), "hi")),
         ("@lobby hi", say(Recipient::Lobby, "hi")),
-        ("::q", say(Recipient::Lobby, ":q")),
-        (":::", say(Recipient::Lobby, "::")),
-        ("@@bob", say(Recipient::Lobby, "@bob")),
-        ("a :q", say(Recipient::Lobby, "a :q")),
+        ("::q", said(":q")),
+        (":::", said("::")),
+        ("@@bob", said("@bob")),
+        ("a :q", said("a :q")),
         ("", Ok(Line::Empty)),
         (" \t\n", Ok(Line::Empty)),
     ] {
@@ -53,8 +57,20 @@ fn commands_are_understood() {
         (":q", Command::Quit),
         (" :q ", Command::Quit),
         (":q!", Command::QuitAtOnce),
-        (":all", Command::Help),
-        (":help", Command::Help),
+        (":all", Command::All),
+        (":help", Command::All),
+        (":help q!", Command::Help(find("q!").unwrap())),
+        (":help :olu", Command::Help(find("olu").unwrap())),
+        (":to", Command::To(Recipient::Lobby)),
+        (":to @bob", Command::To(name("bob"))),
+        (":to 张三", Command::To(name("张三"))),
+        (":pu 张", Command::Online("张".to_owned())),
+        (":emoji", Command::Emoji(1)),
+        (":emoji 3", Command::Emoji(3)),
+        (":ai", Command::Ai(true)),
+        (":qai", Command::Ai(false)),
+        (":delay", Command::Delay(Delay::List)),
+        (":delay cancel 2", Command::Delay(Delay::Cancel(2))),
         (":info", Command::Info),
         (":olu", Command::Online(String::new())),
         (":olu  al ", Command::Online("al".to_owned())),
@@ -73,6 +89,17 @@ fn commands_are_understood() {
         let expected = Command::History { with, limit };
         assert_eq!(parse(line), Ok(Line::Command(expected)), "{line:?}");
     }
+}
+
+#[test]
+fn a_delayed_line_is_kept_as_it_was_typed() {
+    let line = "@bob  two\nlines of any length ";
+    let parsed = parse(&format!(":delay 60 {line}"));
+    let expected = Delay::Send {
+        after: std::time::Duration::from_secs(60),
+        line: line.trim_end().to_owned(),
+    };
+    assert_eq!(parsed, Ok(Line::Command(Command::Delay(expected))));
 }
 
 #[test]
@@ -125,6 +152,26 @@ fn the_nearest_command_is_suggested() {
 fn wrong_arguments_show_the_usage() {
     for (line, usage) in [
         (":q now", "it is used so: :q"),
+        (":pu", "it is used so: :pu PREFIX"),
+        (":to two words", "it is used so: :to [WHO]"),
+        (":emoji x", "it is used so: :emoji [PAGE]"),
+        (":help nonsense", "it is used so: :help [COMMAND]"),
+        (
+            ":delay soon hi",
+            "it is used so: :delay [SECONDS TEXT | cancel N]",
+        ),
+        (
+            ":delay 5",
+            "it is used so: :delay [SECONDS TEXT | cancel N]",
+        ),
+        (
+            ":delay 0 hi",
+            "it is used so: :delay [SECONDS TEXT | cancel N]",
+        ),
+        (
+            ":delay 99999999999 hi",
+            "it is used so: :delay [SECONDS TEXT | cancel N]",
+        ),
         (":history bob many", "it is used so: :history [WHO] [N]"),
         (":history a b c", "it is used so: :history [WHO] [N]"),
     ] {
@@ -141,7 +188,7 @@ proptest! {
     #[test]
     fn a_single_colon_never_becomes_text(rest in "[^:].*") {
         let parsed = parse(&format!(":{rest}"));
-        let became_text = matches!(parsed, Ok(Line::Say { .. }));
+        let became_text = matches!(parsed, Ok(Line::Say { .. } | Line::Text(_)));
         prop_assert!(!became_text);
     }
 

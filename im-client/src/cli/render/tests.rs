@@ -63,15 +63,15 @@ fn message(conversation: ConversationId, sender: u64, text: &str) -> Message {
     }
 }
 
-fn view(paint: fn(UserId, &str) -> String) -> View {
+fn at_utc(view: View) -> View {
     View {
         clock: Clock::utc(),
-        paint,
+        ..view
     }
 }
 
 fn shown(conversation: ConversationId, sender: u64, text: &str) -> String {
-    view(uncoloured).message(&message(conversation, sender, text), &reader(), "bob")
+    at_utc(View::uncoloured()).message(&message(conversation, sender, text), &reader(), "bob")
 }
 
 #[test]
@@ -90,14 +90,68 @@ fn a_line_says_who_speaks_to_whom() {
 
 #[test]
 fn only_the_name_is_coloured() {
-    let line = view(coloured).message(&message(ConversationId::Lobby, 2, "hi"), &reader(), "");
+    let line =
+        at_utc(View::coloured()).message(&message(ConversationId::Lobby, 2, "hi"), &reader(), "");
     assert_eq!(line, "1970-01-01 00:00:00 \u{1b}[33mbob\u{1b}[0m: hi\n");
+}
+
+#[test]
+fn own_messages_are_marked_once_they_are_accepted() {
+    let private = ConversationId::private(user(1), user(2));
+    let view = at_utc(View::uncoloured());
+    assert_eq!(
+        view.accepted(&message(private, 1, "hi"), &reader(), "bob"),
+        "1970-01-01 00:00:00 ✓ alice -> bob: hi\n"
+    );
+}
+
+#[test]
+fn a_mention_stands_out_with_and_without_colours() {
+    let text = "ask @Alice, not @alice2";
+    let message = message(ConversationId::Lobby, 2, text);
+    assert_eq!(
+        at_utc(View::uncoloured()).message(&message, &reader(), ""),
+        format!("1970-01-01 00:00:00 bob (mentions you): {text}\n")
+    );
+    let coloured = at_utc(View::coloured()).message(&message, &reader(), "");
+    assert!(coloured.contains("\u{1b}[1m@Alice\u{1b}[0m, not @alice2"));
+}
+
+#[test]
+fn a_message_elsewhere_is_announced_in_a_line() {
+    let private = ConversationId::private(user(1), user(2));
+    assert_eq!(
+        at_utc(View::uncoloured()).announcement(&message(private, 2, "hi\nho")),
+        "1970-01-01 00:00:00 bob -> you: \"hi␊ho\" (:to bob)\n"
+    );
+}
+
+#[test]
+fn the_beginning_of_a_name_stands_out() {
+    let view = at_utc(View::coloured());
+    for (name, prefix, line) in [
+        (
+            "张三",
+            "张",
+            "     1  \u{1b}[1m张\u{1b}[0m\u{1b}[32m三\u{1b}[0m\n",
+        ),
+        (
+            "Bob",
+            "bo",
+            "     1  \u{1b}[1mBo\u{1b}[0m\u{1b}[32mb\u{1b}[0m\n",
+        ),
+        ("Bob", "bob", "     1  \u{1b}[1mBob\u{1b}[0m\n"),
+        ("Bob", "", "     1  \u{1b}[32mBob\u{1b}[0m\n"),
+        ("Bob", "x", "     1  \u{1b}[32mBob\u{1b}[0m\n"),
+    ] {
+        assert_eq!(view.user(user(1), name, prefix), line);
+    }
 }
 
 /// Every line but the first is indented, and nothing but line ends and letters is left once our
 /// own colours are taken away.
 fn assert_harmless(rendered: &str) {
-    let ours = ["\u{1b}[33m", "\u{1b}[0m"];
+    let ours = ["\u{1b}[33m", "\u{1b}[1m", "\u{1b}[0m", "\u{1b}[0m"];
     let rest = ours
         .iter()
         .fold(rendered.to_owned(), |rest, own| rest.replacen(own, "", 1));
@@ -112,14 +166,20 @@ fn assert_harmless(rendered: &str) {
 #[test]
 fn hostile_texts_are_harmless() {
     for text in HOSTILE {
-        let view = view(coloured);
+        let view = at_utc(View::coloured());
         let message = message(ConversationId::Lobby, 2, text);
-        let rendered = view.message(&message, &reader(), text);
-        assert_harmless(&rendered);
-        assert!(!rendered.contains(safe::is_deceptive), "{rendered:?}");
+        for rendered in [
+            view.message(&message, &reader(), text),
+            view.accepted(&message, &reader(), text),
+        ] {
+            assert_harmless(&rendered);
+            assert!(!rendered.contains(safe::is_deceptive), "{rendered:?}");
+        }
         for line in [
             notice(text),
-            view.user(user(2), text),
+            view.user(user(2), text, "a"),
+            view.user(user(2), text, ""),
+            view.announcement(&message),
             format!("{}\n", excerpt(text)),
         ] {
             assert_harmless(&line);
@@ -160,7 +220,7 @@ proptest! {
     #[test]
     fn any_text_is_harmless(text in any::<String>()) {
         let message = message(ConversationId::Lobby, 2, &text);
-        assert_harmless(&view(coloured).message(&message, &reader(), ""));
+        assert_harmless(&at_utc(View::coloured()).message(&message, &reader(), ""));
         let line = json::message(&message);
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(parsed["text"].as_str(), Some(text.as_str()));
