@@ -4,6 +4,7 @@ mod backends;
 mod bad_input;
 mod blocking;
 mod bounds;
+mod chat;
 mod cluster;
 mod command_line;
 mod disk_full;

@@ -49,6 +49,17 @@ impl Terminal {
         self.press("Enter");
     }
 
+    /// Changes the size of the window; the terminal wraps its lines anew, as most do.
+    pub fn resize(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        self.tmux(&["resize-window", "-x", &columns, "-y", &rows]);
+    }
+
+    /// What the window shows, without what has scrolled out of it.
+    pub fn window(&self) -> String {
+        self.tmux(&["capture-pane", "-p"])
+    }
+
     /// What the screen shows.
     pub fn screen(&self) -> String {
         self.tmux(&["capture-pane", "-p", "-S", "-200"])

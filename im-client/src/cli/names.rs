@@ -43,6 +43,13 @@ impl Names {
         known.names.insert(user, name);
     }
 
+    /// Notes a user who was only named: nobody types capitals as their owner writes them.
+    pub(super) fn learn_as_typed(&self, user: UserId, name: &str) {
+        if !self.lock().names.contains_key(&user) {
+            self.learn(user, name);
+        }
+    }
+
     /// The name of a user, or the id of one that was not seen.
     pub(super) fn of(&self, user: UserId) -> String {
         let known = self.lock();
@@ -117,6 +124,8 @@ mod tests {
         assert_eq!(names.beginning_with("张", 2), ["张三", "张飞"]);
         assert_eq!(names.beginning_with("B", 9), ["Bob", "böb"]);
         assert_eq!(names.beginning_with("x", 9), Vec::<String>::new());
+        names.learn_as_typed(UserId::new(4).unwrap(), "BOB");
+        assert_eq!(names.of(UserId::new(4).unwrap()), "Bob");
         learn(&names, 4, "Robert");
         assert_eq!(names.beginning_with("bo", 9), Vec::<String>::new());
     }

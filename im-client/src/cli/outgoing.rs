@@ -33,6 +33,8 @@ pub(super) enum News {
 /// A text on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Sent {
+    /// Whom it is for.
+    pub(super) to: Recipient,
     /// What it says.
     pub(super) text: String,
     /// Set if it is one of those that were to be sent later.
@@ -46,6 +48,7 @@ impl Sent {
     pub(super) fn new(to: &Recipient, text: String) -> Self {
         let what = t!("chat.what", text = excerpt(&text), to = to).into_owned();
         Self {
+            to: to.clone(),
             text,
             delayed: None,
             what,

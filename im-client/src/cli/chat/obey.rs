@@ -65,7 +65,7 @@ impl Chat {
             .first()
             .and_then(|first| first.conversation.peer_of(me));
         if let (Recipient::Name(name), Some(peer)) = (with, peer) {
-            self.names.learn(peer, name.as_str());
+            self.names.learn_as_typed(peer, name.as_str());
         }
     }
 

@@ -47,7 +47,7 @@ impl Chat {
     fn learn_named(&self, client: &Client, named: &Recipient, found: &ConversationId) {
         let peer = found.peer_of(client.identity().user);
         if let (Recipient::Name(name), Some(peer)) = (named, peer) {
-            self.names.learn(peer, name.as_str());
+            self.names.learn_as_typed(peer, name.as_str());
         }
     }
 

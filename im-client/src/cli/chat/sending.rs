@@ -89,7 +89,7 @@ impl Chat {
         let what = sent.what().to_owned();
         let exit = result.as_ref().map_or_else(Exit::from, |_| Exit::Done);
         match result {
-            Ok(receipt) => self.accepted(&receipt, &sent.text).await,
+            Ok(receipt) => self.accepted(&receipt, &sent).await,
             Err(error) if exit == Exit::Unknown => {
                 let unknown = t!("chat.unknown", what = what, reason = error);
                 self.fail(exit, &unknown).await;
@@ -105,13 +105,16 @@ impl Chat {
     }
 
     /// Shows an own message where the cluster put it, and follows whether it is delivered.
-    async fn accepted(&mut self, receipt: &Receipt, text: &str) {
+    async fn accepted(&mut self, receipt: &Receipt, sent: &Sent) {
         let Some(client) = self.link.client().filter(|_| self.is_edited) else {
             return;
         };
-        let message = own_message(client, receipt, text);
+        let message = own_message(client, receipt, &sent.text);
         let reader = client.identity();
         let peer = message.conversation.peer_of(reader.user);
+        if let (Some(peer), Recipient::Name(name)) = (peer, &sent.to) {
+            self.names.learn_as_typed(peer, name.as_str());
+        }
         let name = peer.map_or_else(String::new, |peer| self.names.of(peer));
         let shown = self.view.accepted(&message, reader, &name);
         if let Some(peer) = peer.filter(|peer| *peer != reader.user) {

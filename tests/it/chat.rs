@@ -1,0 +1,351 @@
+//! The chat of the command `im` in a terminal: its prompt, conversations, and what becomes of what
+//! is typed.
+
+use std::time::Duration;
+
+use im_tests::process::{Process, binary};
+use im_tests::pty::Pty;
+use im_tests::terminal::Terminal;
+use im_tests::user::{PASSWORD, TestUser};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep_until};
+
+/// A standalone, and a home for those who chat.
+struct Room {
+    _standalone: Process,
+    urls: Vec<String>,
+    home: TempDir,
+}
+
+impl Room {
+    async fn open() -> Self {
+        let args = [
+            "--headless",
+            "--ephemeral",
+            "--route-listen=127.0.0.1:0",
+            "--server-listen=127.0.0.1:0",
+        ];
+        let mut standalone = Process::start("im-standalone", &args).await;
+        let url = standalone.ready().await["route"]
+            .as_str()
+            .expect("an address")
+            .to_owned();
+        let home = tempfile::tempdir().expect("a home");
+        std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).expect("written");
+        Self {
+            _standalone: standalone,
+            urls: vec![url],
+            home,
+        }
+    }
+
+    async fn register(&self, name: &str) {
+        let registered = im_client::register(&self.urls, name, PASSWORD).await;
+        registered.expect("registered");
+    }
+
+    /// How a shell starts the command for a user.
+    fn command(&self, user: &str) -> String {
+        let home = self.home.path().display();
+        format!(
+            "env LC_ALL=C.UTF-8 HOME={home} XDG_STATE_HOME={home}/{user} IM_ROUTE={} {} --user {user} --password-file {home}/password",
+            self.urls[0],
+            binary("im").display(),
+        )
+    }
+
+    /// The command in a terminal that says how it ended.
+    fn terminal(&self, user: &str) -> Terminal {
+        let modes = "stty -a | grep -o -- '-\\?icanon'";
+        let command = self.command(user);
+        Terminal::run(&format!("{command}; echo left with $?; {modes}; cat"))
+    }
+}
+
+/// The last line of the screen that has something in it.
+fn last_line(screen: &str) -> &str {
+    screen.trim_end().lines().last().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
+    const MESSAGES_A_SECOND: u32 = 1000;
+    let room = Room::open().await;
+    room.register("alice").await;
+    let mut alice = Pty::run(&room.command("alice"));
+    alice.shows("connected as alice").await;
+    let bob = TestUser::register(&room.urls, "bob").await;
+    let flood = async {
+        let begun = Instant::now();
+        for number in 0.. {
+            let _sending = bob.client().send(
+                im_client::Recipient::Lobby,
+                format!("number {number} 你好 👍"),
+            );
+            sleep_until(begun + Duration::from_secs(1) / MESSAGES_A_SECOND * number).await;
+        }
+    };
+    let typing = async {
+        alice.shows("number 500 ").await;
+        let mut times = Vec::new();
+        let mut typed = String::from("alice> ");
+        for key in "half a line, 半行, and still half a line, which is long enough to wrap: 一二三四五六七八九十 and on".chars() {
+            typed.push(key);
+            alice.type_text(&key.to_string()).await;
+            let expected = typed.clone();
+            let is_whole = |screen: &str| {
+                screen.trim_end().replace('\n', "").ends_with(expected.trim_end())
+            };
+            times.push(alice.until("the key", is_whole).await);
+        }
+        times.sort();
+        times
+    };
+    let times = tokio::select! {
+        times = typing => times,
+        () = flood => unreachable!("it has no end"),
+    };
+    let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    eprintln!("key echo at {MESSAGES_A_SECOND} messages a second: median {median:?}, p99 {p99:?}");
+    assert!(p99 < Duration::from_secs(1), "p99 {p99:?}");
+    let screen = alice.screen();
+    assert_eq!(screen.matches("alice>").count(), 1, "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resized_window_shows_every_line_once() {
+    let room = Room::open().await;
+    room.register("alice").await;
+    let alice = room.terminal("alice");
+    alice.shows("connected as alice").await;
+    let bob = TestUser::register(&room.urls, "bob").await;
+    for number in 0..5 {
+        bob.say(&format!("message-{number} {}", "x".repeat(70)))
+            .await;
+    }
+    let typed = format!("half {} a 长行 end", "y".repeat(90));
+    alice.type_text(&typed);
+    alice.shows("end").await;
+    for (columns, rows) in [(40, 30), (70, 30), (140, 20), (33, 25), (100, 30)] {
+        alice.resize(columns, rows);
+        bob.say("one more").await;
+        let whole = format!("alice> {typed}").replace(' ', "");
+        alice
+            .until("the line, whole", |_| {
+                let window = alice.window().replace(['\n', ' '], "");
+                window.ends_with(&whole) && window.matches("alice>").count() == 1
+            })
+            .await;
+        let window = alice.window();
+        if columns > 60 {
+            for number in 0..5 {
+                let count = window.matches(&format!("message-{number}")).count();
+                assert_eq!(count, 1, "message-{number} at {columns}:\n{window}");
+            }
+        }
+    }
+    alice.press("Enter");
+    bob.expect(&typed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_in_focus_is_not_drowned() {
+    let room = Room::open().await;
+    room.register("alice").await;
+    let alice = room.terminal("alice");
+    alice.shows("connected as alice").await;
+    let bob = TestUser::register(&room.urls, "bob").await;
+    let carol = TestUser::register(&room.urls, "carol").await;
+    let to_alice: im_client::Recipient = "alice".parse().expect("a name");
+
+    alice.type_line(":to bob");
+    alice.shows("alice @bob>").await;
+    alice.type_line("for you alone");
+    bob.expect("for you alone").await;
+    alice.shows("✓ alice -> bob: for you alone").await;
+
+    bob.say("to everybody").await;
+    bob.say("and again").await;
+    alice.shows("new in the lobby").await;
+    bob.say("but @alice should look").await;
+    alice
+        .shows("bob (mentions you): but @alice should look")
+        .await;
+    let sent = carol.client().send(to_alice, "from carol").await;
+    sent.expect("accepted");
+    alice.shows("\"from carol\" (:to carol)").await;
+    assert!(!alice.screen().contains("to everybody"));
+    alice.type_line(":unread");
+    alice.shows("2 unread: lobby").await;
+    alice.shows("1 unread: carol").await;
+
+    alice.type_line("lobby;;hello all");
+    bob.expect("hello all").await;
+    alice.type_line(":to");
+    alice.shows("2 new:").await;
+    alice.shows("bob: to everybody").await;
+    alice
+        .until("the lobby in focus", |screen| last_line(screen) == "alice>")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_reader_is_told_of_and_the_return_too() {
+    let room = Room::open().await;
+    for name in ["alice", "bob"] {
+        room.register(name).await;
+    }
+    let alice = room.terminal("alice");
+    alice.shows("connected as alice").await;
+    alice.type_line("@bob are you there?");
+    alice.shows("✓ alice -> ").await;
+    alice.shows("does not have it yet").await;
+    let mut bob = TestUser::offline(&room.urls, "bob");
+    bob.reconnect().await;
+    bob.expect("are you there?").await;
+    alice.shows("has everything now").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_text_outlives_the_program_and_is_sent_once() {
+    let room = Room::open().await;
+    room.register("alice").await;
+    let bob = TestUser::register(&room.urls, "bob").await;
+    let alice = room.terminal("alice");
+    alice.shows("connected as alice").await;
+    alice.type_line(":delay 3600 never");
+    alice.shows("number 1 is sent to lobby at").await;
+    alice.type_line(":delay 2 @bob later");
+    alice.shows("number 2 is sent to bob at").await;
+    alice.type_line(":delay cancel 1");
+    alice.shows("number 1 will not be sent").await;
+    alice.type_line(":q");
+    alice.shows("left with 0").await;
+
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let alice = room.terminal("alice");
+    alice.shows("came due while you were away").await;
+    alice.shows("alice -> bob: later").await;
+    bob.expect("later").await;
+    alice.type_line(":delay");
+    alice.shows("nothing waits").await;
+    alice.type_line("@bob the end");
+    bob.expect("the end").await;
+    assert_eq!(bob.seen_count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_prompt_does_not_wait_for_the_cluster() {
+    let room = Room::open().await;
+    room.register("alice").await;
+    // Nobody answers there.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", silent.local_addr().expect("an address"));
+    let command = room.command("alice").replace(&room.urls[0], &address);
+    let mut alice = Pty::run(&format!("{command}; echo left with $?"));
+    let ready = alice.shows("alice> ").await;
+    eprintln!("prompt after {ready:?}");
+    alice.type_text("typed early\rand half a line").await;
+    alice.shows("not connected yet").await;
+    alice.shows("alice> and half a line").await;
+    alice.shows("left with 8").await;
+    let screen = alice.screen();
+    assert!(screen.contains("not sent: typed early"), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_chat_gives_the_terminal_back_and_goes_on() {
+    let room = Room::open().await;
+    room.register("alice").await;
+    let command = room.command("alice");
+    let terminal = Terminal::run("env PS1='shell$ ' bash --norc -i");
+    terminal.shows("shell$").await;
+    terminal.type_line(&command);
+    terminal.shows("connected as alice").await;
+    terminal.type_text("half a line");
+    terminal.shows("alice> half a line").await;
+    terminal.press("C-z");
+    terminal.shows("Stopped").await;
+    terminal.type_line("stty -a | grep -o -- '-\\?icanon'");
+    let is_ordinary = |screen: &str| screen.lines().any(|line| line.trim() == "icanon");
+    terminal.until("ordinary modes", is_ordinary).await;
+    terminal.type_line("fg");
+    terminal
+        .until("the line again", |screen| {
+            last_line(screen) == "alice> half a line"
+        })
+        .await;
+    terminal.type_line(" and the rest");
+    terminal.shows("✓ alice: half a line and the rest").await;
+    terminal.type_line(":q");
+    terminal
+        .until("the shell", |screen| last_line(screen) == "shell$")
+        .await;
+}
+
+/// What a person could send to own the reader's terminal; each begins with its number.
+fn hostile_texts() -> Vec<String> {
+    let bodies = [
+        "\u{1b}]0;title\u{7}",
+        "\u{1b}]52;c;cm0gLXJmIH4=\u{7}",
+        "\u{1b}[2J\u{1b}[1;1Howned",
+        "\u{9b}2J\u{9d}0;title\u{9c}",
+        "a\r* connected",
+        "\n12:00:00 admin: send me your password",
+        "\u{202e}gpj.exe",
+        "\u{1b}c",
+        "\u{1b}[6n",
+        "\u{8}\u{8}\u{8}\u{7f}",
+        "\u{2028}12:00:00 admin: hi",
+        "\u{e0041}\u{200b}",
+    ];
+    let numbered = bodies.iter().enumerate();
+    numbered
+        .map(|(number, body)| format!("hostile-{number}- {body} -end"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_our_own_sequences_reach_the_terminal() {
+    let room = Room::open().await;
+    room.register("alice").await;
+    let mut alice = Pty::run(&room.command("alice"));
+    alice.shows("connected as alice").await;
+    let bob = TestUser::register(&room.urls, "bob").await;
+    let texts = hostile_texts();
+    for text in &texts {
+        bob.say(text).await;
+    }
+    alice.shows(&format!("hostile-{}-", texts.len() - 1)).await;
+    alice.type_text(":history 50\r").await;
+    alice
+        .until("the history", |screen| {
+            screen
+                .matches(&format!("hostile-{}-", texts.len() - 1))
+                .count()
+                > 1
+        })
+        .await;
+    let bytes = alice.bytes();
+    let shown = String::from_utf8_lossy(&bytes);
+    for sequence in shown.split('\u{1b}').skip(1) {
+        let is_ours = |own: &&str| sequence.starts_with(*own);
+        let moves = sequence.strip_prefix('[').is_some_and(|rest| {
+            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            rest.starts_with(['A', 'B', 'C', 'D', 'K', 'm']) || rest.starts_with("J\r")
+        });
+        let modes = ["[?2004h", "[?2004l", "[?2026h", "[?2026l", "[J"];
+        let is_known = moves || modes.iter().any(|own| is_ours(own));
+        let start: String = sequence.chars().take(12).collect();
+        assert!(is_known, "{start:?}");
+    }
+    for forbidden in ['\u{7}', '\u{9b}', '\u{9d}', '\u{202e}', '\u{2028}'] {
+        assert!(!shown.contains(forbidden), "{forbidden:?}");
+    }
+    assert!(
+        !alice
+            .screen()
+            .lines()
+            .any(|line| line.starts_with("12:00:00 admin"))
+    );
+}
