@@ -335,7 +335,7 @@ async fn only_our_own_sequences_reach_the_terminal() {
             rest.starts_with(['A', 'B', 'C', 'D', 'K', 'm']) || rest.starts_with("J\r")
         });
         let modes = ["[?2004h", "[?2004l", "[?2026h", "[?2026l", "[J"];
-        let is_known = moves || modes.iter().any(|own| is_ours(own));
+        let is_known = moves || modes.iter().any(is_ours);
         let start: String = sequence.chars().take(12).collect();
         assert!(is_known, "{start:?}");
     }
