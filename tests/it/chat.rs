@@ -130,19 +130,16 @@ async fn a_resized_window_shows_every_line_once() {
         alice.resize(columns, rows);
         bob.say("one more").await;
         let whole = format!("alice> {typed}").replace(' ', "");
+        let is_right = |window: &str| {
+            let text = window.replace(['\n', ' '], "");
+            let once = |what: &str| window.matches(what).count() == 1;
+            // A narrow window has no room for all of them.
+            let has_all = columns < 60 || (0..5).all(|number| once(&format!("message-{number}")));
+            text.ends_with(&whole) && once("alice>") && has_all
+        };
         alice
-            .until("the line, whole", |_| {
-                let window = alice.window().replace(['\n', ' '], "");
-                window.ends_with(&whole) && window.matches("alice>").count() == 1
-            })
+            .until("everything once", |_| is_right(&alice.window()))
             .await;
-        let window = alice.window();
-        if columns > 60 {
-            for number in 0..5 {
-                let count = window.matches(&format!("message-{number}")).count();
-                assert_eq!(count, 1, "message-{number} at {columns}:\n{window}");
-            }
-        }
     }
     alice.press("Enter");
     bob.expect(&typed).await;

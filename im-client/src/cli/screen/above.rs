@@ -24,8 +24,9 @@ use crate::cli::terminal::{self, Window};
 const WAKE: &str = "\x1b[A\n";
 /// A wake-up is lost when it comes in the moment in which a line begins.
 const WAKE_AGAIN: Duration = Duration::from_millis(50);
-/// Clears the window.
-const CLEAR: &str = "\x1b[H\x1b[J";
+/// Clears the window, its first row last: a window that is cleared from its corner is kept by some
+/// terminals, and would be there twice when they wrap its lines anew.
+const CLEAR: &str = "\x1b[2;1H\x1b[J\x1b[H\x1b[K";
 /// A window that is being dragged changes many times, and the editor learns of each a little later
 /// than we do.
 const CHANGING_FOR: Duration = Duration::from_millis(250);
