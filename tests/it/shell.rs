@@ -7,10 +7,11 @@ mod logins;
 mod schemas;
 mod settings;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use im_tests::user::TestUser;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::command_line::Scene;
 

@@ -18,7 +18,7 @@ pub(in crate::cli) async fn run(account: &Account, manners: &Manners) -> Result<
             builder: login.builder(),
             colour: manners.colour,
             greeting: Vec::new(),
-            bell: false,
+            bell: manners.bell,
             stop: CancellationToken::new(),
         };
         match chat(options).await {
