@@ -3,9 +3,11 @@
 //! - `args`, `settings`, `help`: the command line, what fills its gaps, how it is explained;
 //! - `action`, `exit`: one file for each thing to do, how it ends;
 //! - `chat`: the loop between `input`, `screen` and the SDK;
+//! - `archive`: what was said, kept here to look back and to search;
 //! - `command`: what a typed line means; `render`: how everything looks, and stays harmless.
 
 mod action;
+pub mod archive;
 mod args;
 mod chat;
 mod command;

@@ -30,6 +30,16 @@ pub fn state_dir() -> io::Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder within that for the state, for this user only; created when missing.
+pub(super) fn folder(name: &str) -> io::Result<PathBuf> {
+    let folder = state_dir()?.join(name);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)?;
+    Ok(folder)
+}
+
 /// The name of this installation, drawn at the first use. It must outlive the program: how far a
 /// device has read is kept under its name.
 pub(super) fn device(folder: &Path) -> io::Result<DeviceId> {
