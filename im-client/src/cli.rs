@@ -29,6 +29,7 @@ mod password;
 mod redact;
 mod render;
 mod screen;
+mod scrollback;
 mod settings;
 mod signals;
 mod state;
@@ -131,6 +132,25 @@ async fn run(settled: &Settled) -> Result<Exit, Failure> {
         }
         Action::Online { prefix, json } => {
             action::online::run(account, manners, prefix, *json).await
+        }
+        Action::History {
+            with,
+            count,
+            before,
+            local,
+            json,
+        } => {
+            let wanted = action::history::Wanted {
+                with,
+                count: *count,
+                before_ms: *before,
+                is_local: *local,
+                json: *json,
+            };
+            action::history::run(account, manners, wanted).await
+        }
+        Action::Search { words, count, json } => {
+            action::search::run(account, manners, words, (*count, *json)).await
         }
         Action::Config { json } => action::config::run(account, &settled.settings, *json).await,
         Action::Doctor { json } => action::doctor::run(settled, *json).await,

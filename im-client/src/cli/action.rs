@@ -4,11 +4,14 @@ pub(super) mod chat;
 pub(super) mod completions;
 pub(super) mod config;
 pub(super) mod doctor;
+pub(super) mod history;
 pub(super) mod login;
 pub(super) mod logout;
 pub(super) mod man;
 pub(super) mod online;
+mod printing;
 pub(super) mod register;
+pub(super) mod search;
 pub(super) mod send;
 pub(super) mod tail;
 

@@ -19,22 +19,26 @@ mod tests;
 mod words;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
 use im_common::id::{ConversationId, LogEpoch, Sequence, UserId};
-use im_common::message::{Identity, Recipient};
+use im_common::message::{Identity, Receipt, Recipient};
+use im_common::name::UserName;
+use rust_i18n::t;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use self::database::Database;
 pub(super) use self::past::Part;
-pub(super) use self::place::file;
+pub(super) use self::query::moment;
 pub use self::query::{Query, QueryError};
 use self::record::Entry;
 pub use self::search::{Found, Next};
 use self::writer::{Job, Queued, Writer};
+use super::names::Names;
 use crate::Message;
 
 /// What waits to be written: some milliseconds of the fastest conversation. Whoever brings more
@@ -51,16 +55,34 @@ pub struct Archive {
     trouble: watch::Receiver<Option<Trouble>>,
 }
 
+/// A message of this device: whom it was for, where it is, and what it says.
+#[derive(Debug)]
+pub(super) struct Sent<'a> {
+    pub(super) to: &'a Recipient,
+    pub(super) receipt: &'a Receipt,
+    pub(super) text: &'a str,
+}
+
 /// Something that the user should know about the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Trouble {
     /// The file was damaged. It was moved there, and another one begun.
     Damaged(PathBuf),
-    /// The file is of another account with this name, which is gone. It was moved there.
+    /// The file is of another account of this name. It was moved there, and another one begun.
     AnotherAccount(PathBuf),
     /// Nothing is kept, for this reason.
     Unusable(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&match self {
+            Self::Damaged(kept) => t!("archive.damaged", file = kept.display()),
+            Self::AnotherAccount(kept) => t!("archive.another_account", file = kept.display()),
+            Self::Unusable(why) => t!("archive.not_kept", why = why),
+        })
+    }
 }
 
 /// Why the archive did not answer.
@@ -96,9 +118,28 @@ impl Archive {
     /// Starts the thread of an archive. The file is opened, and created if it is missing, when
     /// there is something to do.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let path = path.to_owned();
+        Self::start(move || Ok(path.clone()))
+    }
+
+    /// The archive of a user of the cluster with these routes.
+    pub(super) fn of_account(user: &UserName, routes: &[String]) -> io::Result<Self> {
+        let name = place::file_name(user, routes);
+        Self::start(move || Ok(place::folder()?.join(&name)))
+    }
+
+    /// Whether there is an archive of that account.
+    pub(super) fn exists(user: &UserName, routes: &[String]) -> bool {
+        place::folder().is_ok_and(|folder| folder.join(place::file_name(user, routes)).exists())
+    }
+
+    fn start<P>(place: P) -> io::Result<Self>
+    where
+        P: Fn() -> io::Result<PathBuf> + Send + 'static,
+    {
         let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
         let (tell, trouble) = watch::channel(None);
-        let writer = Writer::new(path.to_owned(), queue, tell);
+        let writer = Writer::new(Box::new(place), queue, tell);
         // Never joined: a disk may hang, and the end of the program must not.
         std::thread::Builder::new()
             .name("archive".to_owned())
@@ -118,15 +159,38 @@ impl Archive {
         self.keep(reader.user, entry).await;
     }
 
-    /// Notes that the log of a conversation began anew. What it held before remains to be found.
-    pub(super) async fn reset(&self, reader: &Identity, conversation: ConversationId) {
-        self.keep(reader.user, Entry::Reset(conversation)).await;
+    /// Keeps a message of this device that was accepted, as [`Archive::record`] does.
+    pub(super) async fn record_sent(&self, reader: &Identity, sent: Sent<'_>) {
+        let Sent { to, receipt, text } = sent;
+        let position = receipt.position.clone();
+        let peer = position.conversation.peer_of(reader.user);
+        let message = Message {
+            id: receipt.id,
+            conversation: position.conversation,
+            sequence: position.sequence,
+            epoch: position.epoch,
+            sender: reader.user,
+            sender_name: reader.name.clone(),
+            sender_device: Some(reader.device.clone()),
+            accepted_at_ms: receipt.accepted_at_ms,
+            text: text.to_owned(),
+        };
+        self.record(reader, message).await;
+        if let (Recipient::Name(name), Some(peer)) = (to, peer) {
+            // Who has never said anything is known by this name only.
+            self.keep(reader.user, Entry::Person(peer, name.to_string()))
+                .await;
+        }
     }
 
-    /// Notes the name of a user who may not have said anything yet.
-    pub(super) async fn meet(&self, reader: &Identity, user: UserId, name: &str) {
-        let entry = Entry::Person(user, name.to_owned());
-        self.keep(reader.user, entry).await;
+    /// Notes that the log of a conversation began anew. What it held before remains to be found.
+    pub(super) async fn reset(&self, conversation: ConversationId) {
+        let noted = self.ask(|database| {
+            database.began_anew.insert(conversation);
+            Ok(())
+        });
+        // Otherwise nothing is kept, which is told.
+        let _ = noted.await;
     }
 
     /// Finds the newest `limit` messages that match, or those before `next`. Cancel-safe.
@@ -176,19 +240,20 @@ impl Archive {
             .await
     }
 
-    /// The names of users, as far as they were seen. Cancel-safe.
-    pub(super) async fn names(
-        &self,
-        users: Vec<UserId>,
-    ) -> Result<Vec<(UserId, String)>, ArchiveError> {
-        self.ask(move |database| {
-            let mut known = Vec::new();
-            for user in users {
-                known.extend(database.name_of(user)?.map(|name| (user, name)));
-            }
-            Ok(known)
-        })
-        .await
+    /// Teaches `names` how the other sides of these messages are called, as far as is known.
+    /// Cancel-safe.
+    pub(super) async fn introduce(&self, reader: &Identity, names: &Names, messages: &[Message]) {
+        let peers = messages.iter();
+        let peers = peers.filter_map(|message| message.conversation.peer_of(reader.user));
+        let peers: BTreeSet<UserId> = peers.collect();
+        let known = self.ask(move |database| {
+            let named = |peer| Ok(database.name_of(peer)?.map(|name| (peer, name)));
+            peers.into_iter().map(named).collect::<Result<Vec<_>, _>>()
+        });
+        // Without them, ids are shown.
+        for (peer, name) in known.await.unwrap_or_default().into_iter().flatten() {
+            names.learn(peer, &name);
+        }
     }
 
     /// Resolves when there is something to tell the user; each is told once. Cancel-safe.
@@ -201,9 +266,13 @@ impl Archive {
         std::future::pending().await
     }
 
-    /// Waits until everything so far is on the disk, or cannot be written. Cancel-safe.
-    pub async fn close(self) {
+    /// Waits until everything so far is on the disk, or cannot be written; returns what the user
+    /// should know and was not told yet. Cancel-safe.
+    pub async fn close(mut self) -> Option<Trouble> {
+        // Nobody can be told more of a failure than the trouble tells.
         let _ = self.ask(|_| Ok(())).await;
+        let is_new = self.trouble.has_changed().unwrap_or(false);
+        is_new.then(|| self.trouble.borrow_and_update().clone())?
     }
 
     async fn keep(&self, owner: UserId, entry: Entry) {

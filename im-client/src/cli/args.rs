@@ -14,6 +14,7 @@ use im_common::message::Recipient;
 use im_common::name::UserName;
 use rust_i18n::t;
 
+use super::archive;
 use super::failure::Failure;
 use super::language::Language;
 use super::render::colour::Colour;
@@ -22,6 +23,8 @@ use super::state;
 
 /// A day is longer than anybody waits.
 const TIMEOUT_SECONDS_MAX: u64 = 86_400;
+/// Messages of the past printed at once: they are gathered before the oldest is printed.
+const COUNT_MAX: usize = 10_000;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -70,6 +73,28 @@ pub(super) enum Action {
     Online {
         #[arg(default_value = "")]
         prefix: String,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints what was said in a conversation.
+    History {
+        #[arg(value_parser = recipient, value_name = "WHO", default_value = "lobby")]
+        with: Recipient,
+        #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
+        count: usize,
+        #[arg(long, value_name = "DATE", value_parser = moment)]
+        before: Option<u64>,
+        #[arg(long)]
+        local: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Finds messages among those kept on this machine.
+    Search {
+        #[arg(value_name = "WORD", required = true)]
+        words: Vec<String>,
+        #[arg(long, value_name = "N", default_value = "100", value_parser = count)]
+        count: usize,
         #[arg(long)]
         json: bool,
     },
@@ -236,6 +261,17 @@ fn kept_device() -> Result<DeviceId, Failure> {
 
 fn recipient(typed: &str) -> Result<Recipient, String> {
     super::command::recipient(typed).map_err(|_| t!("shell.no_recipient").into_owned())
+}
+
+fn count(typed: &str) -> Result<usize, String> {
+    match typed.parse() {
+        Ok(count @ 1..=COUNT_MAX) => Ok(count),
+        _ => Err(t!("archive.count", most = COUNT_MAX).into_owned()),
+    }
+}
+
+fn moment(typed: &str) -> Result<u64, String> {
+    archive::moment(typed).map_err(|error| error.to_string())
 }
 
 fn seconds(typed: &str) -> Result<Duration, String> {

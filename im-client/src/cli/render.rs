@@ -4,6 +4,7 @@
 
 pub(super) mod clock;
 pub(super) mod colour;
+mod found;
 pub(super) mod json;
 pub(super) mod mention;
 pub(super) mod safe;
@@ -62,12 +63,6 @@ impl View {
 
     /// Renders a message as `reader` sees it; `peer` is the other side of a private conversation.
     pub(super) fn message(&self, message: &Message, reader: &Identity, peer: &str) -> String {
-        let device = match &message.sender_device {
-            Some(device) if message.sender == reader.user && *device != reader.device => {
-                format!(" ({})", safe::line(device.as_str()))
-            }
-            _ => String::new(),
-        };
         let mut mentions = String::new();
         let mut text = safe::paragraph(&message.text);
         if message.sender != reader.user && mention::is_in(&text, reader.name.as_str()) {
@@ -75,9 +70,26 @@ impl View {
             mentions = format!(" ({})", t!("chat.mentions_you"));
             text = self.with_mentions(&text, reader.name.as_str());
         }
+        self.line(message, reader, (peer, &mentions), &text)
+    }
+
+    /// A message with a text that is safe to show, and what is to be said of it.
+    fn line(
+        &self,
+        message: &Message,
+        reader: &Identity,
+        (peer, note): (&str, &str),
+        text: &str,
+    ) -> String {
+        let device = match &message.sender_device {
+            Some(device) if message.sender == reader.user && *device != reader.device => {
+                format!(" ({})", safe::line(device.as_str()))
+            }
+            _ => String::new(),
+        };
         let to = to(message, reader, peer);
         let (time, sender) = (self.time(message), self.sender(message));
-        format!("{time} {sender}{device}{to}{mentions}: {text}\n")
+        format!("{time} {sender}{device}{to}{note}: {text}\n")
     }
 
     /// Renders what this device has sent and the cluster has accepted.

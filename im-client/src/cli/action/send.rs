@@ -2,11 +2,12 @@
 
 use std::io::{self, Read};
 
-use im_common::message::{Position, Receipt, Recipient, TEXT_BYTES_MAX};
+use im_common::message::{Identity, Position, Receipt, Recipient, TEXT_BYTES_MAX};
 use rust_i18n::t;
 use tokio::time::{Instant, timeout_at};
 
 use super::{close, connect};
+use crate::cli::archive::{Archive, Sent};
 use crate::cli::args::{Account, Manners};
 use crate::cli::detached;
 use crate::cli::exit::Exit;
@@ -15,6 +16,7 @@ use crate::cli::login::Login;
 use crate::cli::render::json;
 use crate::cli::screen::Screen;
 use crate::cli::signals::until_signal;
+use crate::cli::tell;
 use crate::{SendError, Sending};
 
 /// Enough to see that a text is too long, and for its last line end.
@@ -37,10 +39,16 @@ pub(in crate::cli) async fn run(
     // One limit for both, so that a script knows how long this takes at most.
     let deadline = account.timeout.map(|timeout| Instant::now() + timeout);
     let client = connect(&login).await?;
-    let sending = by(deadline, client.send(to.clone(), text));
+    let sending = by(deadline, client.send(to.clone(), text.as_str()));
     let sent = until_signal(async { Ok(sending.await?) }).await;
     close(&client).await;
     let receipt = sent?;
+    let sent = Sent {
+        to,
+        receipt: &receipt,
+        text: &text,
+    };
+    keep(account, client.identity(), sent).await?;
     let said = match json {
         true => json::receipt(&receipt),
         false if manners.quiet => return Ok(Exit::Done),
@@ -49,6 +57,16 @@ pub(in crate::cli) async fn run(
     // The message is accepted, whether or not anybody reads about it.
     let _ = Screen::plain()?.print(said).await;
     Ok(Exit::Done)
+}
+
+/// Keeps the message on this machine, where it is found again.
+async fn keep(account: &Account, sender: &Identity, sent: Sent<'_>) -> Result<(), Failure> {
+    let archive = Archive::of_account(&account.user()?, &account.routes)?;
+    archive.record_sent(sender, sent).await;
+    if let Some(trouble) = archive.close().await {
+        tell(&trouble.to_string());
+    }
+    Ok(())
 }
 
 /// Gives a send up when the time for everything is over.

@@ -2,6 +2,7 @@
 //!
 //! A message counts as handled once it is written or passed over, so none is lost between two runs.
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use rust_i18n::t;
 use tokio::sync::{Notify, SetOnce};
 
 use super::close;
+use crate::cli::archive::Archive;
 use crate::cli::args::{Account, Manners};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -46,11 +48,13 @@ pub(in crate::cli) async fn run(
 ) -> Result<Exit, Failure> {
     let login = until_signal(Login::gather(account, "tail")).await?;
     let mut signals = Signals::listen()?;
+    let mut archive = Archive::of_account(&account.user()?, &account.routes)?;
     let tail = Arc::new(Tail {
         screen: Screen::plain()?,
         format: Format::of(wanted.json, manners.colour),
         is_quiet: manners.quiet,
         names: Names::default(),
+        archive: archive.clone(),
         conversations: SetOnce::new(),
         senders: wanted.from.iter().map(UserName::folded).collect(),
         left: AtomicU64::new(wanted.count.unwrap_or(u64::MAX)),
@@ -66,8 +70,12 @@ pub(in crate::cli) async fn run(
         exit = signals.next() => Ok(exit),
         Err(failure) = tail.choose(&client, wanted.with) => Err(failure),
         failure = refused(&client) => Err(failure),
+        never = tail.tell_troubles(&mut archive) => match never {},
     };
     close(&client).await;
+    if let Some(trouble) = archive.close().await {
+        tail.note(&trouble.to_string());
+    }
     ended
 }
 
@@ -85,6 +93,7 @@ struct Tail {
     format: Format,
     is_quiet: bool,
     names: Names,
+    archive: Archive,
     /// The conversations to print, once they are looked up; all when there are none.
     conversations: SetOnce<Vec<ConversationId>>,
     /// The names of those whose messages are printed, folded; all when there are none.
@@ -113,6 +122,13 @@ impl Tail {
             && (self.senders.is_empty() || self.senders.contains(&sender))
     }
 
+    async fn tell_troubles(&self, archive: &mut Archive) -> Infallible {
+        loop {
+            let trouble = archive.trouble().await;
+            self.note(&trouble.to_string());
+        }
+    }
+
     fn note(&self, text: &str) {
         if !self.is_quiet {
             tell(text);
@@ -128,7 +144,11 @@ impl MessageHandler for Tail {
             // Not handled: it waits in the cluster for the next run.
             return pending().await;
         }
-        if !self.is_wanted(&message).await {
+        let is_wanted = self.is_wanted(&message).await;
+        self.archive
+            .record(client.identity(), message.clone())
+            .await;
+        if !is_wanted {
             return;
         }
         let text = match &self.format {
@@ -153,6 +173,7 @@ impl MessageHandler for Tail {
                 self.note(&t!("shell.reconnecting", why = reason));
             }
             Event::Reset { conversation } => {
+                self.archive.reset(conversation.clone()).await;
                 self.note(&t!("shell.began_anew", conversation = conversation));
             }
             Event::Rewound { conversation, .. } => {

@@ -7,15 +7,15 @@ use im_common::name::UserName;
 
 use crate::cli::state;
 
-/// The file for a user of the cluster with these routes. A cluster has no name of its own: it is
-/// known by the first of its routes.
-pub(in crate::cli) fn file(user: &UserName, routes: &[String]) -> io::Result<PathBuf> {
-    let folder = state::folder("archive")?;
-    let route = routes.first().map_or("", String::as_str);
-    Ok(folder.join(file_name(user, route)))
+/// The folder of the archives; created when missing.
+pub(super) fn folder() -> io::Result<PathBuf> {
+    state::folder("archive")
 }
 
-fn file_name(user: &UserName, route: &str) -> String {
+/// The name of the file for a user of the cluster with these routes. A cluster has no name of its
+/// own: it is known by the first of its routes.
+pub(super) fn file_name(user: &UserName, routes: &[String]) -> String {
+    let route = routes.first().map_or("", String::as_str);
     let address = route
         .split_once("://")
         .map_or(route, |(_, address)| address);
@@ -51,7 +51,7 @@ mod tests {
             ),
         ] {
             let user = UserName::new(user).unwrap();
-            assert_eq!(file_name(&user, route), expected);
+            assert_eq!(file_name(&user, &[route.to_owned()]), expected);
         }
     }
 }

@@ -71,8 +71,8 @@ impl Query {
             match key {
                 "from" => query.from = Some(user(value)?),
                 "in" => query.within = Some(user(value)?),
-                "after" => query.after_ms = Some(moment(value, zone)?),
-                "before" => query.before_ms = Some(moment(value, zone)?),
+                "after" => query.after_ms = Some(moment_in(value, zone)?),
+                "before" => query.before_ms = Some(moment_in(value, zone)?),
                 _ => query.look_for(part.text()),
             }
         }
@@ -166,8 +166,13 @@ fn user(typed: &str) -> Result<Recipient, QueryError> {
     typed.parse().map_err(|_| QueryError::User(short(typed)))
 }
 
-/// A day begins at its first moment here.
-pub(super) fn moment(typed: &str, zone: &TimeZone) -> Result<u64, QueryError> {
+/// A day or time as people write it, here, in milliseconds since 1970.
+pub(in crate::cli) fn moment(typed: &str) -> Result<u64, QueryError> {
+    moment_in(typed, &TimeZone::system())
+}
+
+/// A day begins at its first moment.
+fn moment_in(typed: &str, zone: &TimeZone) -> Result<u64, QueryError> {
     let wrong = || QueryError::Date(short(typed));
     let time = match typed.parse::<Date>() {
         Ok(date) if !typed.contains(['T', 't', ' ']) => {

@@ -4,7 +4,7 @@
 //! the later epoch counts, and what is held beyond it of earlier epochs is lost in the cluster and
 //! goes. If nothing is held before it, the log began anew, and the earlier log stays as it is.
 
-use im_common::id::{ConversationId, UserId};
+use im_common::id::{ConversationId, DeviceId, UserId};
 use im_common::name::fold;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -23,9 +23,7 @@ const TIME_MS_MAX: i64 = (1 << 43) - 1;
 pub(super) enum Entry {
     /// A message.
     Message(Box<Message>),
-    /// The log of this conversation began anew.
-    Reset(ConversationId),
-    /// A user was named.
+    /// How somebody called a user; what the user's messages say is better.
     Person(UserId, String),
 }
 
@@ -47,10 +45,7 @@ impl Database {
                     let was_reset = began_anew.remove(&message.conversation);
                     Recorder(&transaction).message(message, was_reset)?;
                 }
-                Entry::Reset(conversation) => {
-                    began_anew.insert(conversation.clone());
-                }
-                Entry::Person(user, name) => Recorder(&transaction).person(*user, name)?,
+                Entry::Person(user, name) => Recorder(&transaction).called(*user, name)?,
             }
         }
         transaction.commit()?;
@@ -96,6 +91,14 @@ impl Recorder<'_> {
         let person = "INSERT INTO person (id, name, folded) VALUES (?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, folded = excluded.folded \
              WHERE name <> excluded.name";
+        self.0
+            .prepare_cached(person)?
+            .execute(params![stored(user.number()), name, fold(name)])?;
+        Ok(())
+    }
+
+    fn called(&self, user: UserId, name: &str) -> Result<(), ArchiveError> {
+        let person = "INSERT OR IGNORE INTO person (id, name, folded) VALUES (?, ?, ?)";
         self.0
             .prepare_cached(person)?
             .execute(params![stored(user.number()), name, fold(name)])?;
@@ -183,7 +186,7 @@ impl Recorder<'_> {
             stored(message.sequence.0),
             stored(message.epoch.0),
             stored(message.sender.number()),
-            message.sender_device.as_ref().map(|device| device.as_str()),
+            message.sender_device.as_ref().map(DeviceId::as_str),
             message.id.as_bytes(),
             stored(message.accepted_at_ms),
             message.text,

@@ -257,14 +257,14 @@ async fn a_log_that_began_anew_leaves_the_earlier_one_to_be_found() {
     )
     .await;
     // Told by the cluster: nothing is held at its first places.
-    archive.reset(&reader(), ConversationId::Lobby).await;
+    archive.reset(ConversationId::Lobby).await;
     record(
         &archive,
         [message(2, 1, "new one"), message(2, 2, "new two")],
     )
     .await;
     // Another process was told as well, of the same.
-    archive.reset(&reader(), ConversationId::Lobby).await;
+    archive.reset(ConversationId::Lobby).await;
     record(
         &archive,
         [message(2, 2, "new two"), message(2, 3, "new three")],
@@ -406,7 +406,7 @@ async fn a_folder_that_cannot_be_written_is_told_once() {
     record(&archive, [message(1, 1, "x")]).await;
     assert!(matches!(archive.trouble().await, Trouble::Unusable(_)));
     record(&archive, [message(1, 2, "x")]).await;
-    archive.clone().close().await;
+    assert_eq!(archive.clone().close().await, None);
     let told_again = tokio::time::timeout(Duration::ZERO, archive.trouble());
     assert!(told_again.await.is_err());
 }

@@ -32,7 +32,7 @@ pub(super) fn words(text: &str) -> Vec<Word> {
         match &mut open {
             Some(word) if continues(c) => word.end = end,
             Some(word) if is_letter(c) && !is_alone && may_go_on(&text[word.clone()]) => {
-                word.end = end
+                word.end = end;
             }
             _ => {
                 close(text, open.take(), &mut words);

@@ -1,5 +1,6 @@
 //! The thread that has the database: gathers what is to be kept, writes it, answers questions.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -34,9 +35,12 @@ pub(super) enum Job {
     Ask(Question),
 }
 
+/// Says where the file is; makes the folder for it.
+pub(super) type Place = Box<dyn Fn() -> io::Result<PathBuf> + Send + 'static>;
+
 /// Owns the database.
 pub(super) struct Writer {
-    path: PathBuf,
+    place: Place,
     queue: Receiver<Queued>,
     tell: watch::Sender<Option<Trouble>>,
     database: Option<Database>,
@@ -51,13 +55,13 @@ struct Batch {
 }
 
 impl Writer {
-    pub(super) const fn new(
-        path: PathBuf,
+    pub(super) fn new(
+        place: Place,
         queue: Receiver<Queued>,
         tell: watch::Sender<Option<Trouble>>,
     ) -> Self {
         Self {
-            path,
+            place,
             queue,
             tell,
             database: None,
@@ -132,12 +136,12 @@ impl Writer {
 
     fn database(&mut self) -> Result<&mut Database, ArchiveError> {
         if self.database.is_none() {
-            let opened = Database::open(&self.path);
-            let opened = match opened {
+            let path = (self.place)()?;
+            let opened = match Database::open(&path) {
                 Err(error) if database::is_damaged(&error) => {
-                    let kept = Database::set_aside_unopened(&self.path)?;
+                    let kept = Database::set_aside_unopened(&path)?;
                     self.say(Trouble::Damaged(kept));
-                    Database::open(&self.path)
+                    Database::open(&path)
                 }
                 opened => opened,
             };

@@ -70,6 +70,26 @@ fn at_utc(view: View) -> View {
     }
 }
 
+#[test]
+fn what_was_looked_for_stands_out_and_the_rest_stays_harmless() {
+    let query = "bell deploy".parse().unwrap();
+    let names = crate::cli::names::Names::default();
+    let message = message(
+        ConversationId::Lobby,
+        2,
+        "\u{7}Bell, \u{1b}[31mdeployed\nbell",
+    );
+    let view = View {
+        emphasise: bold,
+        ..at_utc(View::uncoloured())
+    };
+    let shown = view.found(&message, &reader(), (&names, &query));
+    assert_eq!(
+        shown,
+        "1970-01-01 00:00:00 bob: ␇\u{1b}[1mBell\u{1b}[0m, ␛[31mdeployed\n    | \u{1b}[1mbell\u{1b}[0m\n"
+    );
+}
+
 fn shown(conversation: ConversationId, sender: u64, text: &str) -> String {
     at_utc(View::uncoloured()).message(&message(conversation, sender, text), &reader(), "bob")
 }
