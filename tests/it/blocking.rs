@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use im_client::blocking::{self, Client};
-use im_client::{Code, ConnectionState, Message, Recipient, SendError};
+use im_client::{Code, ConnectionState, ErrorKind, Message, Recipient, SendError};
 use im_tests::PATIENCE;
 use im_tests::cluster::TestCluster;
 use im_tests::user::PASSWORD;
@@ -59,8 +59,9 @@ async fn a_program_without_a_runtime_sends_receives_and_reads() {
             .collect();
         assert_eq!(texts, ["how are you?", "well"]);
 
-        let delivered = alice.delivered(&named("bob")).unwrap();
-        assert!(delivered.is_none_or(|position| position.sequence <= sent.position.sequence));
+        alice.delivered(&named("bob")).unwrap();
+        let lobby = alice.delivered(&Recipient::Lobby).unwrap_err();
+        assert_eq!(lobby.kind(), ErrorKind::InvalidInput);
 
         let refused = alice.send(Recipient::Lobby, "").unwrap_err();
         assert_eq!(refused.code(), Some(Code::TEXT_EMPTY));

@@ -49,11 +49,11 @@ impl Pool {
     pub(super) fn push(&'static self, task: Arc<Task>) {
         let runtime = task.runtime().clone();
         self.lock().tasks.push_back(task);
-        self.man(&runtime);
+        self.reinforce(&runtime);
     }
 
     /// Starts a thread if the queue has more tasks than threads that will take them.
-    fn man(&'static self, runtime: &Handle) {
+    fn reinforce(&'static self, runtime: &Handle) {
         let mut queue = self.lock();
         if queue.tasks.len() <= queue.idle || queue.threads >= self.threads_max {
             self.pushed.notify_one();
@@ -71,7 +71,7 @@ impl Pool {
             let retrying = runtime.clone();
             runtime.spawn(async move {
                 sleep(RETRY_AFTER).await;
-                self.man(&retrying);
+                self.reinforce(&retrying);
             });
         }
     }

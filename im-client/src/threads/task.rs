@@ -55,10 +55,11 @@ impl Task {
 
     /// Polls it once, on a thread of the pool.
     pub(super) fn take_turn(self: Arc<Self>) {
+        // Outlives the future, whose destructors may want it too.
+        let _runtime = self.runtime.enter();
         let Some(mut future) = self.begin_turn() else {
             return;
         };
-        let _runtime = self.runtime.enter();
         let waker = Waker::from(Arc::clone(&self));
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
         if polled.is_pending() {
