@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::handler::{IntoHandler, MessageHandler};
+use crate::store::Store;
 use crate::token::{Secret, Token};
 
 /// Long enough to survive a server that is killed and replaced while the message is on its way.
@@ -31,6 +32,7 @@ pub struct ClientBuilder {
     send_timeout: Duration,
     connect_timeout: Duration,
     handler: Option<Arc<dyn MessageHandler>>,
+    store: Option<Arc<dyn Store>>,
 }
 
 impl ClientBuilder {
@@ -44,6 +46,7 @@ impl ClientBuilder {
             send_timeout: SEND_WITHIN,
             connect_timeout: CONNECT_WITHIN,
             handler: None,
+            store: None,
         }
     }
 
@@ -103,6 +106,16 @@ impl ClientBuilder {
     /// [`ClientBuilder::connect_with_events`].
     pub fn handler<Kind>(mut self, handler: impl IntoHandler<Kind>) -> Self {
         self.handler = Some(handler.into_handler());
+        self
+    }
+
+    /// Sets where the client keeps what must survive the program: up to where the handler has
+    /// finished, and the sends that have no answer. Each message is handled once then, and no send is
+    /// forgotten, however often the program ends; [`Store`] says what exactly holds.
+    ///
+    /// Without a store, the cluster remembers for the device what was acked last.
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
         self
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn user_id(number: u64) -> Result<UserId, Error> {
 
 pub(crate) fn online_page(answer: OnlineResponse) -> Result<OnlinePage, Error> {
     let user = |user: im_common::api::User| {
-        Ok(User {
+        Ok::<_, Error>(User {
             user: user_id(user.user_id)?,
             name: user.name,
         })

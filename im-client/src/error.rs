@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use im_common::code::{Code, NextStep};
 
+use crate::sending::SendError;
+use crate::store::{StoreError, StoreErrorKind};
+
 /// A failure, with a kind to act on and a text for a person.
 #[derive(Debug, Clone)]
 pub struct Error {
@@ -35,6 +38,8 @@ pub enum ErrorKind {
     Protocol,
     /// The handler panicked; the message it was called with counts as handled.
     HandlerPanicked,
+    /// What should survive the program cannot be kept, or not be read; nothing is lost by it alone.
+    Store(StoreErrorKind),
     /// The system does not give what the client needs, such as a thread.
     System,
 }
@@ -85,6 +90,7 @@ impl Error {
         match self.kind {
             ErrorKind::Unreachable | ErrorKind::Timeout => true,
             ErrorKind::Refused(code) => code.is_retryable(),
+            ErrorKind::Store(kind) => kind.is_retryable(),
             _ => false,
         }
     }
@@ -100,6 +106,23 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::new(ErrorKind::Store(error.kind()), error.to_string()).because(error)
+    }
+}
+
+/// So that `?` will do where a failed send is a failure of the whole.
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        Self {
+            code: error.code(),
+            ..Self::new(error.kind(), error.to_string())
+        }
+        .because(error)
     }
 }
 

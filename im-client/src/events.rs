@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
-use im_common::id::Sequence;
+use im_common::id::{MessageId, Sequence};
 use im_common::message::Position;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::handler::Event;
 use crate::message::Message;
+use crate::outbox::EndedSends;
 use crate::positions::Positions;
 use crate::timeline::Step;
 
@@ -30,7 +31,8 @@ pub(crate) const QUEUE_EVENTS_MAX: usize = 64;
 /// # When a message counts as handled
 ///
 /// When the next item is asked for, or [`Events::handled`] is called. Only then is it acked, so a
-/// program that ends before, in whatever way, is handed the message again when it comes back.
+/// program that ends before, in whatever way, is handed the message again when it comes back. With a
+/// [`Store`](crate::Store), the next item follows when that is kept.
 ///
 /// # When the program does not ask
 ///
@@ -51,12 +53,21 @@ pub(crate) const QUEUE_EVENTS_MAX: usize = 64;
 pub struct Events {
     steps: mpsc::Receiver<Step>,
     news: mpsc::Receiver<Event>,
+    /// How sends end that an earlier program left; `None` without a store.
+    ended: Option<EndedSends>,
     positions: Arc<Positions>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Whether something is handed out: closing waits a while for it.
     is_busy: watch::Sender<bool>,
     /// Where the message is that was handed out last.
-    unhandled: Option<Position>,
+    unhandled: Option<Unhandled>,
+}
+
+/// What was handed out last, if that has to be remembered.
+#[derive(Debug)]
+enum Unhandled {
+    Message(Position),
+    SendEnded(MessageId),
 }
 
 /// The other ends of [`Events`].
@@ -67,13 +78,18 @@ pub(crate) struct Feeds {
 }
 
 impl Events {
-    pub(crate) fn new(positions: Arc<Positions>, closing: CancellationToken) -> (Self, Feeds) {
+    pub(crate) fn new(
+        positions: Arc<Positions>,
+        ended: Option<EndedSends>,
+        closing: CancellationToken,
+    ) -> (Self, Feeds) {
         let (steps, steps_receiver) = mpsc::channel(QUEUE_STEPS_MAX);
         let (news, news_receiver) = mpsc::channel(QUEUE_EVENTS_MAX);
         let (is_busy, is_busy_receiver) = watch::channel(false);
         let events = Self {
             steps: steps_receiver,
             news: news_receiver,
+            ended,
             positions,
             closing: Box::pin(closing.cancelled_owned()),
             is_busy,
@@ -90,9 +106,10 @@ impl Events {
     /// Notes that what was handed out last is handled, without asking for more. For a program that
     /// ends, before [`Client::close`](crate::Client::close).
     pub fn handled(&mut self) {
-        if let Some(position) = self.unhandled.take() {
-            self.positions.handled(position);
-            self.positions.announce_progress();
+        match (self.unhandled.take(), &self.ended) {
+            (Some(Unhandled::Message(position)), _) => self.moved_on(position),
+            (Some(Unhandled::SendEnded(id)), Some(ended)) => ended.told(id),
+            _ => {}
         }
         self.is_busy.send_replace(false);
     }
@@ -116,6 +133,12 @@ impl Events {
         if let Poll::Ready(Some(event)) = news {
             return Poll::Ready(Some(event));
         }
+        if let Some(ended) = &mut self.ended
+            && let Poll::Ready((id, outcome)) = ended.poll_next(context)
+        {
+            self.unhandled = Some(Unhandled::SendEnded(id));
+            return Poll::Ready(Some(Event::SendEnded { id, outcome }));
+        }
         loop {
             match self.steps.poll_recv(context) {
                 Poll::Ready(Some(step)) => {
@@ -133,7 +156,7 @@ impl Events {
         match step {
             Step::Message(stored) => {
                 let message = Message::from(stored);
-                self.unhandled = Some(message.position());
+                self.unhandled = Some(Unhandled::Message(message.position()));
                 Some(Event::Message(message))
             }
             Step::Silent(position) => {
@@ -168,6 +191,9 @@ impl Stream for Events {
         self.handled();
         // Before it looks whether the client closes: who closes then waits for what is handed out.
         self.is_busy.send_replace(true);
+        if self.positions.poll_kept(context).is_pending() {
+            return Poll::Pending;
+        }
         let arrival = self.poll_arrival(context);
         if !matches!(arrival, Poll::Ready(Some(_))) {
             self.is_busy.send_replace(false);

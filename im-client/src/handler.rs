@@ -5,11 +5,13 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use im_common::id::{ConversationId, Sequence};
+use im_common::id::{ConversationId, MessageId, Sequence};
+use im_common::message::Receipt;
 
 use crate::client::Client;
 use crate::error::Error;
 use crate::message::Message;
+use crate::sending::SendError;
 use crate::state::ConnectionState;
 
 /// Receives what arrives for one client. Every method has a default that does nothing: implement
@@ -85,6 +87,15 @@ pub enum Event {
     /// while it is still under way. Messages wait in the cluster meanwhile. Not in
     /// [`Events`](crate::Events), whose program sees for itself.
     HandlerBehind,
+    /// A send that an earlier program left without an answer, and its [`Store`](crate::Store) kept, has
+    /// ended. Never dropped, and told again to the next program if this one ends before it has handled
+    /// it. Sends of this program tell by their [`Sending`](crate::Sending).
+    SendEnded {
+        /// The message's id.
+        id: MessageId,
+        /// How it ended.
+        outcome: Result<Receipt, SendError>,
+    },
     /// The server is about to stop; the client moves to another one.
     GoAway,
 }

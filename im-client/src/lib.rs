@@ -210,6 +210,7 @@ mod route_api;
 mod sending;
 mod session;
 mod state;
+mod store;
 mod threads;
 mod timeline;
 mod token;
@@ -229,6 +230,9 @@ pub use im_common::name::{InvalidName, UserName};
 pub use message::{Message, OnlinePage, User};
 pub use sending::{Refusal, SendError, Sending};
 pub use state::ConnectionState;
+pub use store::{
+    Change, Contents, FileStore, MemoryStore, PendingSend, Store, StoreError, StoreErrorKind,
+};
 pub use token::Token;
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ impl Message {
         matches!(self.conversation, ConversationId::Private(..))
     }
 
-    pub(crate) fn position(&self) -> Position {
+    /// Where it is. Once it is handled, this is how far the program is in the conversation: see
+    /// [`Store`](crate::Store).
+    pub fn position(&self) -> Position {
         Position {
             conversation: self.conversation.clone(),
             epoch: self.epoch,

@@ -5,6 +5,9 @@
 //!
 //! What was accepted lately is kept for a while: should a log lose it, it is offered again.
 
+mod answer;
+mod journal;
+mod keeping;
 mod kept;
 mod line;
 mod shared;
@@ -20,11 +23,12 @@ use im_common::id::{LogEpoch, MessageId, Sequence};
 use im_common::message::{Fork, Position, Receipt, Submission};
 use im_common::planted::{Bug, is_planted};
 use im_common::wire;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use crate::sending::{Refusal, SendError};
 
+pub(crate) use answer::{Answer, EndedSends};
+use journal::Journal;
 pub(crate) use kept::Forked;
 use kept::{Accepted, KEPT_FOR, Kept};
 pub(crate) use shared::{NewSend, SharedOutbox, deadline_after};
@@ -37,30 +41,6 @@ const RETRY_LONGEST: Duration = Duration::from_secs(2);
 /// How a send ended.
 pub(crate) type Outcome = Result<Receipt, SendError>;
 
-/// Where the outcome of one send goes, and the room that it takes until then.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    sender: oneshot::Sender<Outcome>,
-    _room: Option<OwnedSemaphorePermit>,
-}
-
-impl Answer {
-    pub(crate) const fn new(
-        sender: oneshot::Sender<Outcome>,
-        room: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        Self {
-            sender,
-            _room: room,
-        }
-    }
-
-    fn give(self, outcome: Outcome) {
-        // Nobody waits for the outcome when the handle was dropped.
-        let _ = self.sender.send(outcome);
-    }
-}
-
 #[derive(Debug)]
 struct Entry {
     submission: Submission,
@@ -68,17 +48,8 @@ struct Entry {
     number: u64,
     /// `None` for a message that was accepted before, and lost: nobody waits for it any more.
     answer: Option<Answer>,
-}
-
-impl Entry {
-    /// The cluster will not store it.
-    fn end(self, error: SendError) {
-        match self.answer {
-            Some(answer) => answer.give(Err(error)),
-            None => tracing::warn!(message.id = %self.submission.id, %error,
-                "an accepted message that the cluster lost is not stored again"),
-        }
-    }
+    /// Whether the store has it, or there is none; only then it is offered.
+    is_kept: bool,
 }
 
 /// A refusal as it came from the server.
@@ -95,6 +66,7 @@ pub(crate) struct Refused {
 pub(crate) struct Outbox {
     entries: VecDeque<Entry>,
     kept: Kept,
+    journal: Journal,
     /// How many, from the front, are on the wire in this round.
     offered: usize,
     round: u32,
@@ -106,10 +78,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             entries: VecDeque::new(),
             kept: Kept::new(),
+            journal: Journal::default(),
             offered: 0,
             round: 1,
             resume_at: None,
@@ -122,14 +95,20 @@ impl Outbox {
     /// Puts a send at the end; after [`Outbox::close`] it ends at once.
     pub(crate) fn push(&mut self, submission: Submission, deadline: Instant, answer: Answer) {
         if self.is_closed {
-            answer.give(Err(SendError::Closed));
+            answer.close();
             return;
         }
+        let is_kept = self.journal.begin(&submission, deadline);
+        self.add(submission, deadline, answer, is_kept);
+    }
+
+    fn add(&mut self, submission: Submission, deadline: Instant, answer: Answer, is_kept: bool) {
         self.entries.push_back(Entry {
             submission,
             deadline,
             number: self.next_number,
             answer: Some(answer),
+            is_kept,
         });
         self.next_number += 1;
     }
@@ -140,7 +119,9 @@ impl Outbox {
             return Vec::new();
         }
         self.resume_at = None;
-        let end = self.entries.len().min(in_flight_max).max(self.offered);
+        let room = in_flight_max.saturating_sub(self.offered);
+        let waiting = self.entries.range(self.offered..).take(room);
+        let end = self.offered + waiting.take_while(|entry| entry.is_kept).count();
         let offers = self.entries.range(self.offered..end);
         let offers = offers
             .map(|entry| wire::Submit::new(entry.submission.clone(), self.round))
@@ -156,14 +137,12 @@ impl Outbox {
             return;
         };
         self.kept.keep(Accepted {
-            submission: entry.submission,
+            submission: entry.submission.clone(),
             number: entry.number,
             position: receipt.position.clone(),
             at: now,
         });
-        if let Some(answer) = entry.answer {
-            answer.give(Ok(receipt));
-        }
+        self.end(entry, Ok(receipt));
     }
 
     /// A log is not, or not wholly, what it was: what it lost of the messages that it accepted is
@@ -180,6 +159,7 @@ impl Outbox {
             deadline: now + KEPT_FOR,
             number: accepted.number,
             answer: None,
+            is_kept: true,
         }));
         self.entries
             .make_contiguous()
@@ -215,7 +195,7 @@ impl Outbox {
             self.offered = 0;
             self.resume_at = Some(now + delay);
         } else if let Some(entry) = self.remove(refused.id) {
-            entry.end(SendError::Refused(refused.refusal));
+            self.end(entry, Err(SendError::Refused(refused.refusal)));
         }
     }
 
@@ -245,13 +225,12 @@ impl Outbox {
         }
     }
 
-    /// Ends all sends, now and later.
+    /// Ends all sends, now and later. What a store has kept stays there.
     pub(crate) fn close(&mut self) {
         self.is_closed = true;
         self.offered = 0;
-        for entry in self.entries.drain(..) {
-            entry.end(SendError::Closed);
-        }
+        let answers = self.entries.drain(..).filter_map(|entry| entry.answer);
+        answers.for_each(Answer::close);
     }
 
     /// When the next send expires.
@@ -286,7 +265,21 @@ impl Outbox {
 
     fn end_at(&mut self, index: usize, error: SendError) {
         if let Some(entry) = self.forget(index) {
-            entry.end(error);
+            self.end(entry, Err(error));
+        }
+    }
+
+    fn end(&mut self, entry: Entry, outcome: Outcome) {
+        let id = entry.submission.id;
+        match (entry.answer, outcome) {
+            (Some(answer), outcome) => {
+                if answer.give(id, outcome) {
+                    self.journal.end(id);
+                }
+            }
+            (None, Ok(_)) => {}
+            (None, Err(error)) => tracing::warn!(message.id = %id, %error,
+                "an accepted message that the cluster lost is not stored again"),
         }
     }
 

@@ -1,17 +1,22 @@
 //! How far the handler is in each conversation: what is acked, and what a reconnect tells.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use im_common::id::{ConversationId, LogEpoch, Sequence};
 use im_common::message::Position;
 use tokio::sync::Notify;
+
+use crate::store::Change;
 
 /// Shared by the handler's task, which moves positions on, and the connection, which acks them.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     marks: Mutex<Marks>,
     progress: Notify,
+    /// Wakes who tells the store; `None` where there is none.
+    changed: Option<Arc<Notify>>,
 }
 
 #[derive(Debug, Default)]
@@ -19,6 +24,12 @@ struct Marks {
     by_conversation: HashMap<ConversationId, Mark>,
     unacked: Vec<ConversationId>,
     changes: u64,
+    /// Handled, and not yet in the hands of the store.
+    unsaved: VecDeque<Position>,
+    /// How many are not kept yet, here or in the hands of the store.
+    unsaved_count: usize,
+    /// Waits until all are.
+    waits: Option<Waker>,
 }
 
 #[derive(Debug)]
@@ -31,23 +42,78 @@ struct Mark {
 }
 
 impl Positions {
-    /// Notes that everything up to here is handled.
+    /// Those that an earlier program has kept. They are acked once more: its last ack may have been
+    /// lost.
+    pub(crate) fn restored(positions: Vec<Position>, changed: Arc<Notify>) -> Self {
+        let mut marks = Marks::default();
+        positions
+            .into_iter()
+            .for_each(|position| marks.note(position));
+        Self {
+            marks: Mutex::new(marks),
+            progress: Notify::new(),
+            changed: Some(changed),
+        }
+    }
+
+    /// Notes that everything up to here is handled. With a store it counts once it is kept.
     pub(crate) fn handled(&self, position: Position) {
         let mut marks = self.lock();
-        marks.changes += 1;
-        let changed = marks.changes;
-        let mark = Mark {
-            epoch: position.epoch,
-            sequence: position.sequence,
-            changed,
-            is_unacked: true,
-        };
-        let before = marks
-            .by_conversation
-            .insert(position.conversation.clone(), mark);
-        if !before.is_some_and(|mark| mark.is_unacked) {
-            marks.unacked.push(position.conversation);
+        match &self.changed {
+            Some(changed) => {
+                marks.unsaved.push_back(position);
+                marks.unsaved_count += 1;
+                changed.notify_one();
+            }
+            None => marks.note(position),
         }
+    }
+
+    /// Takes at most `limit` of the positions that the store has yet to be told.
+    pub(crate) fn take_unsaved(&self, limit: usize) -> Vec<Position> {
+        let mut marks = self.lock();
+        let count = marks.unsaved.len().min(limit);
+        marks.unsaved.drain(..count).collect()
+    }
+
+    /// The store has taken these changes: the positions among them count.
+    pub(crate) fn saved(&self, changes: &[Change]) {
+        let mut marks = self.lock();
+        for change in changes {
+            if let Change::Handled(position) = change {
+                marks.note(position.clone());
+                marks.unsaved_count -= 1;
+            }
+        }
+        let waits = match marks.unsaved_count {
+            0 => marks.waits.take(),
+            _ => None,
+        };
+        drop(marks);
+        if let Some(waker) = waits {
+            waker.wake();
+        }
+        self.announce_progress();
+    }
+
+    /// The store has not taken these changes: the positions among them are to be told again.
+    pub(crate) fn not_saved(&self, changes: &[Change]) {
+        let mut marks = self.lock();
+        for change in changes.iter().rev() {
+            if let Change::Handled(position) = change {
+                marks.unsaved.push_front(position.clone());
+            }
+        }
+    }
+
+    /// Ready when everything that is handled is kept. For one waiter.
+    pub(crate) fn poll_kept(&self, context: &Context<'_>) -> Poll<()> {
+        let mut marks = self.lock();
+        if marks.unsaved_count == 0 {
+            return Poll::Ready(());
+        }
+        marks.waits = Some(context.waker().clone());
+        Poll::Pending
     }
 
     /// Takes at most `limit` of the positions that no ack has told yet.
@@ -93,6 +159,24 @@ impl Positions {
 
     fn lock(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Marks {
+    fn note(&mut self, position: Position) {
+        self.changes += 1;
+        let mark = Mark {
+            epoch: position.epoch,
+            sequence: position.sequence,
+            changed: self.changes,
+            is_unacked: true,
+        };
+        let before = self
+            .by_conversation
+            .insert(position.conversation.clone(), mark);
+        if !before.is_some_and(|mark| mark.is_unacked) {
+            self.unacked.push(position.conversation);
+        }
     }
 }
 

@@ -9,8 +9,12 @@ use im_common::code::Code;
 use im_common::id::MessageId;
 use im_common::message::Receipt;
 
+use crate::error::ErrorKind;
+use crate::store::StoreError;
+
 /// Why the cluster refused a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// A code of the table.
     pub code: Code,
@@ -29,9 +33,13 @@ pub enum SendError {
     /// id ([`Sending::id`], [`Client::send_as`](crate::Client::send_as)) is safe: it is stored once.
     #[error("no answer in time: the message may or may not be stored")]
     Unknown,
-    /// The client was closed, or the cluster refuses it, before there was an answer.
+    /// The client was closed, or the cluster refuses it, before there was an answer. With a
+    /// [`Store`](crate::Store) the message is kept, and offered again by the next client.
     #[error("the client is closed")]
     Closed,
+    /// The [`Store`](crate::Store) cannot keep the message; it was not offered to the cluster.
+    #[error("the message is not sent, because it cannot be kept: {0}")]
+    NotKept(StoreError),
 }
 
 impl SendError {
@@ -43,9 +51,23 @@ impl SendError {
         }
     }
 
+    /// What happened, in the terms of [`Error`](crate::Error).
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused(refusal) => ErrorKind::Refused(refusal.code),
+            Self::Unknown => ErrorKind::Timeout,
+            Self::Closed => ErrorKind::Closed,
+            Self::NotKept(error) => ErrorKind::Store(error.kind()),
+        }
+    }
+
     /// Whether sending again under the same id may succeed.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unknown)
+        match self {
+            Self::Unknown => true,
+            Self::NotKept(error) => error.is_retryable(),
+            Self::Refused(_) | Self::Closed => false,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::inbox::Inbox;
 use crate::login::Login;
 use crate::outbox::SharedOutbox;
 use crate::state::ConnectionState;
+use crate::store::Keeping;
 use cause::Cause;
 use next_step::{AfterClose, after_close};
 
@@ -49,6 +50,8 @@ pub(crate) struct Session {
     traffic: Traffic,
     /// Whether something is handed out that is not handled yet; `None` when nobody receives.
     is_busy: Option<watch::Receiver<bool>>,
+    /// `None` for a client without a store.
+    keeping: Option<Keeping>,
     backoff: Backoff,
     cause: Cause,
     /// Whether the last connection ended soon after it began: then even the first attempt waits,
@@ -61,11 +64,13 @@ impl Session {
         login: Login,
         traffic: Traffic,
         is_busy: Option<watch::Receiver<bool>>,
+        keeping: Option<Keeping>,
     ) -> Self {
         Self {
             login,
             traffic,
             is_busy,
+            keeping,
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
             cause: Cause::default(),
             is_flapping: false,
@@ -80,6 +85,9 @@ impl Session {
             () = outbox.0.watch_deadlines() => return,
         };
         drop(outbox);
+        if let Some(keeping) = self.keeping.take() {
+            keeping.finish().await;
+        }
         self.publish(match over {
             Over::Closed => ConnectionState::Closed,
             Over::Refused(code) => ConnectionState::Refused(code),

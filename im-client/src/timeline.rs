@@ -66,6 +66,14 @@ impl Timeline {
         }
     }
 
+    /// An earlier program has handled everything up to these positions.
+    pub(crate) fn restore(&mut self, positions: &[Position]) {
+        for position in positions {
+            let log = Log::read_to(position.epoch, position.sequence);
+            self.logs.insert(position.conversation.clone(), log);
+        }
+    }
+
     /// A new connection begins: its heads say anew which conversations there are.
     pub(crate) fn attach(&mut self) {
         self.heard = Some(HashMap::new());

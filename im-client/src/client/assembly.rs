@@ -15,11 +15,12 @@ use crate::events::{EventSender, Events};
 use crate::handler::MessageHandler;
 use crate::inbox::Inbox;
 use crate::login::Login;
-use crate::outbox::SharedOutbox;
+use crate::outbox::{EndedSends, SharedOutbox};
 use crate::positions::Positions;
 use crate::route_api::RouteApi;
 use crate::session::Session;
 use crate::state::{ConnectionState, Reporter};
+use crate::store::Keeper;
 use crate::timeline::Timeline;
 
 /// What a client is made of, once it is logged in.
@@ -27,28 +28,32 @@ pub(crate) struct ClientConfig {
     pub(crate) route: RouteApi,
     pub(crate) send_timeout: Duration,
     pub(crate) handler: Option<Arc<dyn MessageHandler>>,
+    /// What tells the store, and how sends of an earlier program end.
+    pub(crate) keeping: Option<(Keeper, EndedSends)>,
 }
 
 impl Client {
     /// Starts the tasks of a device that is logged in.
     pub(crate) fn start(mut config: ClientConfig, login: Login) -> Self {
         let handler = config.handler.take();
-        let (handle, state) = Handle::new(config, &login);
+        let (keeper, progress) = Progress::of(config.keeping.take());
+        let (handle, state) = Handle::new(config, &login, keeper.as_ref());
         let receiving = handler.map(|handler| {
-            let (receiving, events) = Receiving::new(&handle);
+            let (receiving, events) = Receiving::new(&handle, progress);
             let dispatch = dispatch::run(handler, Arc::downgrade(&handle), events);
             handle.tasks.spawn("handler", dispatch);
             receiving
         });
-        handle.attach(login, state, receiving);
+        handle.attach(login, state, receiving, keeper);
         Self { handle }
     }
 
     /// As [`Client::start`], for a program that takes from the stream what a handler would get.
-    pub(crate) fn start_with_events(config: ClientConfig, login: Login) -> (Self, Events) {
-        let (handle, state) = Handle::new(config, &login);
-        let (receiving, events) = Receiving::new(&handle);
-        handle.attach(login, state, Some(receiving));
+    pub(crate) fn start_with_events(mut config: ClientConfig, login: Login) -> (Self, Events) {
+        let (keeper, progress) = Progress::of(config.keeping.take());
+        let (handle, state) = Handle::new(config, &login, keeper.as_ref());
+        let (receiving, events) = Receiving::new(&handle, progress);
+        handle.attach(login, state, Some(receiving), keeper);
         (Self { handle }, events)
     }
 
@@ -86,13 +91,17 @@ impl Client {
 }
 
 impl Handle {
-    fn new(config: ClientConfig, login: &Login) -> (Arc<Self>, watch::Sender<ConnectionState>) {
+    fn new(
+        config: ClientConfig,
+        login: &Login,
+        keeper: Option<&Keeper>,
+    ) -> (Arc<Self>, watch::Sender<ConnectionState>) {
         let (state, state_receiver) = watch::channel(ConnectionState::Connecting);
         let handle = Arc::new(Self {
             identity: login.identity().clone(),
             route: config.route,
             token: login.token().clone(),
-            outbox: Arc::new(SharedOutbox::new()),
+            outbox: keeper.map_or_else(|| Arc::new(SharedOutbox::new()), Keeper::outbox),
             state: state_receiver,
             send_timeout: config.send_timeout,
             tasks: Tasks::new(),
@@ -100,12 +109,13 @@ impl Handle {
         (handle, state)
     }
 
-    /// Starts the task that keeps the client attached.
+    /// Starts the task that keeps the client attached, and the one that tells its store.
     fn attach(
         &self,
         login: Login,
         state: watch::Sender<ConnectionState>,
         receiving: Option<Receiving>,
+        keeper: Option<Keeper>,
     ) {
         let (inbox, events, is_busy) = match receiving {
             Some(Receiving {
@@ -115,14 +125,30 @@ impl Handle {
             }) => (Some(inbox), events, Some(is_busy)),
             None => (None, EventSender::to_nobody(), None),
         };
+        let keeping = keeper.map(|keeper| keeper.start(events.clone(), &self.tasks));
         let traffic = Traffic {
             outbox: Arc::clone(&self.outbox),
             inbox,
             reporter: Reporter { state, events },
             closing: self.tasks.token(),
         };
-        let session = Session::new(login, traffic, is_busy);
+        let session = Session::new(login, traffic, is_busy, keeping);
         self.tasks.spawn("session", session.run());
+    }
+}
+
+/// How far an earlier program was, and this one is.
+struct Progress {
+    positions: Arc<Positions>,
+    ended: Option<EndedSends>,
+}
+
+impl Progress {
+    fn of(keeping: Option<(Keeper, EndedSends)>) -> (Option<Keeper>, Self) {
+        let (keeper, ended) = keeping.unzip();
+        let positions = keeper.as_ref().map(Keeper::positions);
+        let positions = positions.unwrap_or_default();
+        (keeper, Self { positions, ended })
     }
 }
 
@@ -134,10 +160,11 @@ struct Receiving {
 }
 
 impl Receiving {
-    fn new(handle: &Handle) -> (Self, Events) {
-        let positions = Arc::new(Positions::default());
-        let (events, feeds) = Events::new(Arc::clone(&positions), handle.tasks.token());
-        let timeline = Timeline::new(handle.identity.user, handle.identity.device.clone());
+    fn new(handle: &Handle, progress: Progress) -> (Self, Events) {
+        let Progress { positions, ended } = progress;
+        let mut timeline = Timeline::new(handle.identity.user, handle.identity.device.clone());
+        timeline.restore(&positions.latest(usize::MAX));
+        let (events, feeds) = Events::new(Arc::clone(&positions), ended, handle.tasks.token());
         let receiving = Self {
             inbox: Inbox::new(timeline, feeds.steps, positions),
             events: feeds.news,

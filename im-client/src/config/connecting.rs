@@ -1,5 +1,8 @@
 //! From a builder to a client: logging in, with a password or a token, and connecting.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use im_common::backoff::{Backoff, random_fraction};
 use im_common::id::DeviceId;
 use im_common::message::Identity;
@@ -11,7 +14,9 @@ use crate::client::{Client, ClientConfig};
 use crate::error::{Error, ErrorKind};
 use crate::events::Events;
 use crate::login::{Credentials, Login, Proof};
+use crate::outbox::EndedSends;
 use crate::route_api::RouteApi;
+use crate::store::{Keeper, Store};
 use crate::token::Token;
 
 impl ClientBuilder {
@@ -71,10 +76,15 @@ impl ClientBuilder {
 
     async fn prepare(self, deadline: Instant) -> Result<(ClientConfig, Login), Error> {
         let (route, login) = self.begin(deadline).await?;
+        let keeping = match self.store {
+            Some(store) => Some(load(store, login.identity(), self.send_timeout, deadline).await?),
+            None => None,
+        };
         let config = ClientConfig {
             route,
             send_timeout: self.send_timeout,
             handler: self.handler,
+            keeping,
         };
         Ok((config, login))
     }
@@ -144,4 +154,23 @@ async fn log_in(route: &RouteApi, proof: &Proof, deadline: Instant) -> Result<Lo
             return Err(last);
         }
     }
+}
+
+/// Reads what an earlier client has kept.
+async fn load(
+    store: Arc<dyn Store>,
+    owner: &Identity,
+    send_timeout: Duration,
+    deadline: Instant,
+) -> Result<(Keeper, EndedSends), Error> {
+    let contents = match timeout_at(deadline, store.load(owner)).await {
+        Ok(contents) => contents?,
+        Err(_) => {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "the store did not answer in time",
+            ));
+        }
+    };
+    Ok(Keeper::begin(store, contents, send_timeout))
 }

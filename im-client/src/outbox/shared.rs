@@ -24,8 +24,8 @@ pub(crate) struct NewSend {
 
 /// All sends of one client: those that have room, and those that wait for it behind them.
 #[derive(Debug)]
-struct Sends {
-    outbox: Outbox,
+pub(super) struct Sends {
+    pub(super) outbox: Outbox,
     line: Line,
 }
 
@@ -45,11 +45,13 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(crate) struct SharedOutbox {
     sends: Mutex<Sends>,
-    room: Arc<Semaphore>,
+    pub(super) room: Arc<Semaphore>,
     /// Wakes the connection: something can be offered.
-    offerable: Notify,
+    pub(super) offerable: Notify,
     /// Wakes the clock: there is a deadline.
     pushed: Notify,
+    /// Wakes who tells the store; `None` where there is none.
+    changed: Option<Arc<Notify>>,
     oldest: watch::Sender<u64>,
 }
 
@@ -65,8 +67,15 @@ impl SharedOutbox {
             room: Arc::new(Semaphore::new(UNANSWERED_MAX)),
             offerable: Notify::new(),
             pushed: Notify::new(),
+            changed: None,
             oldest,
         }
+    }
+
+    /// Wakes that one, too, when there is something to tell the store.
+    pub(super) fn telling(self, changed: Arc<Notify>) -> Self {
+        let changed = Some(changed);
+        Self { changed, ..self }
     }
 
     /// Puts a send in its place at once: in the outbox, or in the line before it when there is no
@@ -178,10 +187,15 @@ impl SharedOutbox {
     }
 
     /// Changes the sends, fills the room that this made, then tells those who flush.
-    fn change(&self, act: impl FnOnce(&mut Sends)) {
+    pub(super) fn change(&self, act: impl FnOnce(&mut Sends)) {
         let mut sends = self.lock();
         act(&mut sends);
         self.admit(&mut sends);
+        if let Some(changed) = &self.changed
+            && sends.outbox.journal.len() > 0
+        {
+            changed.notify_one();
+        }
         let now_oldest = sends.outbox.oldest();
         self.oldest.send_if_modified(|oldest| {
             let moved = *oldest != now_oldest;
@@ -190,7 +204,7 @@ impl SharedOutbox {
         });
     }
 
-    fn lock(&self) -> MutexGuard<'_, Sends> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Sends> {
         self.sends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,6 +3,7 @@ use im_common::id::{ConversationId, LogEpoch, Sequence};
 use im_common::message::{Position, Recipient};
 use proptest::prelude::*;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 use crate::sending::Sending;
 

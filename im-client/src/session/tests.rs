@@ -1,4 +1,5 @@
 mod cluster;
+mod keeping;
 mod receiving;
 mod tokens;
 

@@ -34,10 +34,14 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) const fn unread(epoch: LogEpoch) -> Self {
+        Self::read_to(epoch, Sequence(0))
+    }
+
+    pub(super) const fn read_to(epoch: LogEpoch, position: Sequence) -> Self {
         Self {
             epoch,
-            position: Sequence(0),
-            head: Sequence(0),
+            position,
+            head: position,
             is_doubtful: false,
             elsewhere: None,
             is_due: false,
