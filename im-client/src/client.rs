@@ -76,6 +76,11 @@ impl Client {
     /// Sends a message. It goes out in the order of the calls, over as many connections as it
     /// takes; await the returned handle to learn how it ends.
     ///
+    /// It ends in one of these ways, by the [send timeout](ClientBuilder::send_timeout) at the latest:
+    /// accepted, with a [`Receipt`](crate::Receipt); refused, with a [`Code`](crate::Code); unknown,
+    /// without an answer in time; or closed, with the client. Only a client with a
+    /// [`Store`](crate::Store) has a fifth one, not kept.
+    ///
     /// With 10,000 sends unanswered, further ones wait for room, in the same order, each as long as
     /// its handle is kept and its deadline has not passed.
     pub fn send(&self, to: impl Into<Recipient>, text: impl Into<String>) -> Sending {
@@ -193,7 +198,8 @@ impl Client {
     }
 
     /// Closes as [`Client::close`] does, then ends the login at the route: the device cannot come
-    /// back without the password. The client is closed even if this fails.
+    /// back without the password. The client is closed even if this fails. When this is cancelled,
+    /// the client closes all the same; the login may have ended or not.
     pub async fn logout(&self) -> Result<(), Error> {
         self.close().await;
         let token = self.handle.token.get();

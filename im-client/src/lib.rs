@@ -172,6 +172,13 @@
 //! }
 //! ```
 //!
+//! ## From one program to the next
+//!
+//! [`ClientBuilder::store`] has the client keep what must survive the program: with a [`FileStore`], or
+//! a [`Store`] of your own, each message is handled once and no send is forgotten, however often the
+//! program ends and in whatever way. [`ClientBuilder::token`] brings a program back without the
+//! password: [`Client::token`] has what to keep for that.
+//!
 //! # Without an asynchronous runtime
 //!
 //! The module `blocking` has the same client with calls that wait.
@@ -184,6 +191,8 @@
 //! | `cli` | yes | the terminal client `im`, and all that it needs |
 //!
 //! An integrator turns the defaults off: `im-client = { version = "0.1", default-features = false }`.
+//! That pulls 102 packages, and a test holds it to 105 at most; none of them is of the servers, of the
+//! command line or of a database.
 
 #[cfg(feature = "cli")]
 rust_i18n::i18n!("locales", fallback = "en");

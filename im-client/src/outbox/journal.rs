@@ -88,3 +88,53 @@ pub(super) fn from_wall_clock(deadline_ms: u64, timeout: Duration) -> Instant {
     let left = Duration::from_millis(deadline_ms).saturating_sub(now_ms);
     super::deadline_after(left.min(timeout))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use im_common::message::Recipient;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    fn submission(text: &str) -> Submission {
+        Submission {
+            id: MessageId::fresh(),
+            to: Recipient::Lobby,
+            text: text.to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_is_told_by_the_clock_of_the_machine() {
+        let left = |deadline: Instant| deadline - Instant::now();
+        let told = to_wall_clock(Instant::now() + MINUTE);
+        let restored = left(from_wall_clock(told, 2 * MINUTE));
+        assert!(restored <= MINUTE && restored > MINUTE / 2, "{restored:?}");
+        assert_eq!(left(from_wall_clock(1, MINUTE)), Duration::ZERO);
+        // The clock was set back meanwhile.
+        assert_eq!(left(from_wall_clock(u64::MAX, MINUTE)), MINUTE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_are_taken_in_order_and_within_bounds() {
+        let mut journal = Journal::switched_on();
+        let sent = ["aaa", "bbb", "ccc"].map(submission);
+        for submission in &sent {
+            assert!(!journal.begin(submission, Instant::now()));
+        }
+        journal.end(sent[0].id);
+        let texts = |changes: Vec<Change>| {
+            let text = |change| match change {
+                Change::Sending(send) => send.text,
+                _ => "ended".to_owned(),
+            };
+            changes.into_iter().map(text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(journal.take(9, 4)), ["aaa", "bbb"]);
+        assert_eq!(texts(journal.take(1, 99)), ["ccc"]);
+        assert_eq!(journal.take(9, 99), [Change::Ended(sent[0].id)]);
+        let mut off = Journal::default();
+        assert!(off.begin(&sent[0], Instant::now()), "nothing to wait for");
+        assert_eq!(off.len(), 0);
+    }
+}

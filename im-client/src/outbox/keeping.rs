@@ -50,8 +50,15 @@ impl SharedOutbox {
 
     /// The store has taken these changes: the sends among them can be offered.
     pub(crate) fn saved(&self, changes: &[Change]) {
-        self.change(|sends| sends.outbox.saved(changes));
-        self.offerable.notify_one();
+        let sending = changes.iter().filter_map(|change| match change {
+            Change::Sending(send) => Some(send.id),
+            Change::Handled(_) | Change::Ended(_) => None,
+        });
+        let ids: HashSet<MessageId> = sending.collect();
+        if !ids.is_empty() {
+            self.change(|sends| sends.outbox.saved(&ids));
+            self.offerable.notify_one();
+        }
     }
 
     /// The store has not taken these changes, as far as it knows.
@@ -72,12 +79,7 @@ impl Outbox {
         self.add(submission, deadline, answer, true);
     }
 
-    fn saved(&mut self, changes: &[Change]) {
-        let sending = changes.iter().filter_map(|change| match change {
-            Change::Sending(send) => Some(send.id),
-            Change::Handled(_) | Change::Ended(_) => None,
-        });
-        let ids: HashSet<MessageId> = sending.collect();
+    fn saved(&mut self, ids: &HashSet<MessageId>) {
         // What is offered is kept.
         for entry in self.entries.range_mut(self.offered..) {
             entry.is_kept |= ids.contains(&entry.submission.id);

@@ -25,8 +25,9 @@ const JOBS_MAX: usize = 4;
 ///
 /// Each change is appended, with a checksum. What is saved survives the end of the program, also a
 /// kill, at once. If the machine itself stops, sends that were saved are there; positions of the last
-/// tenth of a second may not be, and those messages are handled again. The file is written anew, short, when it has grown to
-/// twice what it holds, from 1 MiB on.
+/// tenth of a second may not be, and those messages are handled again. So a send waits for the disk,
+/// together with all that were sent meanwhile, and a handler does not. The file is written anew, short,
+/// when it has grown to twice what it holds, from 1 MiB on.
 ///
 /// What a crash left half-written at the end is cut off. A file that is damaged elsewhere is refused
 /// ([`StoreErrorKind::Damaged`]) and left as it is: without it, the device goes on from what it has

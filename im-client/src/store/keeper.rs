@@ -24,8 +24,9 @@ use crate::threads::run_apart;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// Seldom enough to harm nobody, soon enough once the store is mended.
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
-/// So many positions, and so many changes of sends, are saved at once.
-const SAVE_CHANGES_MAX: usize = 128;
+/// So many positions, and so many changes of sends, are saved at once: a disk is waited for ten times
+/// only, also with all 10,000 sends that a client can have on their way.
+const SAVE_CHANGES_MAX: usize = 1000;
 /// A save ends with the send that passes this many bytes of text.
 const SAVE_TEXT_BYTES: usize = 1024 * 1024;
 
