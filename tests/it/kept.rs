@@ -47,6 +47,7 @@ async fn program() {
         .user("bob")
         .password(PASSWORD)
         .device("program")
+        .connect_timeout(im_tests::PATIENCE)
         .store(store)
         .handler(handler)
         .connect()
@@ -57,7 +58,7 @@ async fn program() {
 
 fn start(route: &str, folder: &Path) -> Child {
     Command::new(std::env::current_exe().expect("a test knows its own path"))
-        .args(["--exact", "kept::program"])
+        .args(["--exact", "kept::program", "--nocapture"])
         .env(ROUTE, route)
         .env(FOLDER, folder)
         .stdout(Stdio::null())
@@ -94,7 +95,9 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_killed_handles_and_answers_each_message_once() {
     let cluster = TestCluster::embedded().await;
-    let [alice, bob] = cluster.users(["alice", "bob"]).await;
+    let [alice, mut bob] = cluster.users(["alice", "bob"]).await;
+    // Else the program's device might begin behind what this one has handled.
+    bob.disconnect().await;
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     let route = &cluster.urls(0)[0];
