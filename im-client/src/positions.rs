@@ -30,6 +30,8 @@ struct Marks {
     unsaved_count: usize,
     /// Waits until all are.
     waits: Option<Waker>,
+    /// Nothing is kept any more: the client has ended.
+    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -106,10 +108,21 @@ impl Positions {
         }
     }
 
-    /// Ready when everything that is handled is kept. For one waiter.
+    /// The client has ended: what is not kept by now never is, and nobody waits for it.
+    pub(crate) fn end_keeping(&self) {
+        let mut marks = self.lock();
+        marks.is_over = true;
+        let waits = marks.waits.take();
+        drop(marks);
+        if let Some(waker) = waits {
+            waker.wake();
+        }
+    }
+
+    /// Ready when everything that is handled is kept, or never will be. For one waiter.
     pub(crate) fn poll_kept(&self, context: &Context<'_>) -> Poll<()> {
         let mut marks = self.lock();
-        if marks.unsaved_count == 0 {
+        if marks.unsaved_count == 0 || marks.is_over {
             return Poll::Ready(());
         }
         marks.waits = Some(context.waker().clone());

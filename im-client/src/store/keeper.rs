@@ -105,6 +105,7 @@ impl Keeper {
                 },
             }
         }
+        self.positions.end_keeping();
         self.store.close().await;
     }
 

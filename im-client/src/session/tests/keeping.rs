@@ -233,6 +233,35 @@ async fn nothing_goes_on_while_a_position_cannot_be_kept() {
 }
 
 #[tokio::test]
+async fn a_client_ends_although_its_store_fails() {
+    let server = Server::start("s1").await;
+    let route = Route::start(&[&server]).await;
+    let store = Disk::default();
+    let kept = builder(&route).store(store.clone());
+    let (client, mut events, mut peer, _) = streaming(kept, &server).await;
+    peer.say(note(1, "one")).await;
+    assert_eq!(text(next(&mut events).await), "one");
+    store.set_full(true);
+    let sending = client.send(Recipient::Lobby, "lost");
+    let rest = async {
+        let mut rest = Vec::new();
+        while let Some(event) = events.next().await {
+            rest.push(event);
+        }
+        rest
+    };
+    let ended = async { tokio::join!(rest, client.close()) };
+    let (rest, ()) = timeout(Duration::from_secs(10), ended).await.unwrap();
+    let is_message = |event: &Event| matches!(event, Event::Message(_));
+    assert!(!rest.iter().any(is_message), "{rest:?}");
+    sending.await.unwrap_err();
+    store.set_full(false);
+    let (_client, _events, _peer, hello) =
+        streaming(builder(&route).store(store.clone()), &server).await;
+    assert_eq!(hello.positions, [], "the message comes again");
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_read_keeps_the_client_from_connecting() {
     let route = Route::start(&[]).await;
     let folder = tempfile::tempdir().unwrap();
