@@ -22,6 +22,13 @@ pub struct Refusal {
     pub reason: String,
 }
 
+impl Refusal {
+    /// A refusal as the cluster tells it; for tests of programs that have to deal with one.
+    pub const fn new(code: Code, reason: String) -> Self {
+        Self { code, reason }
+    }
+}
+
 /// Why a send did not end with a receipt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

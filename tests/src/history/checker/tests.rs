@@ -215,10 +215,8 @@ fn a_text_of_somebody_else_is_forged() {
 fn a_refused_message_must_not_appear() {
     let mut tale = Tale::begin();
     let (one, first) = tale.send();
-    let refusal = im_client::Refusal {
-        code: im_common::code::Code::TEXT_EMPTY,
-        reason: String::new(),
-    };
+    let code = im_common::code::Code::TEXT_EMPTY;
+    let refusal = im_client::Refusal::new(code, String::new());
     tale.end(one, &Err(SendError::Refused(refusal)));
     tale.see(&first, 7, 1);
     assert_eq!(sums(&tale.verdict()), [0, 0, 0, 1, 0]);
