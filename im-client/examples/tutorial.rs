@@ -5,10 +5,11 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
 use im_client::{
-    Client, Code, ConnectionState, Event, Message, MessageHandler, Recipient, SendError,
+    Client, Code, ConnectionState, Event, FileStore, Message, MessageHandler, Recipient, SendError,
     async_trait, register,
 };
 use tokio::time::timeout;
@@ -55,12 +56,14 @@ impl MessageHandler for Bot {
     }
 }
 
-async fn start_bot(route: &str) -> Result<Client, im_client::Error> {
+/// Connects the bot, which keeps in the folder how far it is.
+async fn start_bot(route: &str, folder: &Path) -> Result<Client, im_client::Error> {
     Client::builder()
         .route(route)
         .user("tutorial-bot")
         .password(PASSWORD)
         .device("the-only-one")
+        .store(FileStore::new(folder.join("bot")))
         .handler(Bot)
         .connect()
         .await
@@ -124,12 +127,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for name in ["tutorial-bot", "tutorial-user"] {
         ensure_account(&route, name).await?;
     }
-    let bot = start_bot(&route).await?;
-    let talking = async {
-        let talked = timeout(PATIENCE, talk(&route)).await;
-        bot.close().await;
-        talked
-    };
-    let (talked, ()) = tokio::join!(talking, watch(&bot));
-    talked?
+    let folder = tempfile::tempdir()?;
+    // The second life goes on where the first one ended.
+    for life in ["first", "second"] {
+        println!("the {life} life of the bot");
+        let bot = start_bot(&route, folder.path()).await?;
+        let talking = async {
+            let talked = timeout(PATIENCE, talk(&route)).await;
+            bot.close().await;
+            talked
+        };
+        let (talked, ()) = tokio::join!(talking, watch(&bot));
+        talked??;
+    }
+    Ok(())
 }

@@ -75,21 +75,30 @@
 //! device by its name.
 //!
 //! ```no_run
-//! # use im_client::Client;
+//! # use std::path::Path;
+//! # use im_client::{Client, FileStore};
 //! # const PASSWORD: &str = "";
 //! # struct Bot;
 //! # impl im_client::MessageHandler for Bot {}
-//! async fn start_bot(route: &str) -> Result<Client, im_client::Error> {
+//! /// Connects the bot, which keeps in the folder how far it is.
+//! async fn start_bot(route: &str, folder: &Path) -> Result<Client, im_client::Error> {
 //!     Client::builder()
 //!         .route(route)
 //!         .user("tutorial-bot")
 //!         .password(PASSWORD)
 //!         .device("the-only-one")
+//!         .store(FileStore::new(folder.join("bot")))
 //!         .handler(Bot)
 //!         .connect()
 //!         .await
 //! }
 //! ```
+//!
+//! The [`FileStore`] keeps what must survive the program: up to where the handler has finished, and
+//! the sends that have no answer yet. With it, or a [`Store`] of your own, each message is handled once
+//! and no send is forgotten, however often the program ends and in whatever way.
+//! [`ClientBuilder::token`] brings a program back without the password: [`Client::token`] has what to
+//! keep for that.
 //!
 //! ## Sending
 //!
@@ -171,13 +180,6 @@
 //!     }
 //! }
 //! ```
-//!
-//! ## From one program to the next
-//!
-//! [`ClientBuilder::store`] has the client keep what must survive the program: with a [`FileStore`], or
-//! a [`Store`] of your own, each message is handled once and no send is forgotten, however often the
-//! program ends and in whatever way. [`ClientBuilder::token`] brings a program back without the
-//! password: [`Client::token`] has what to keep for that.
 //!
 //! # Without an asynchronous runtime
 //!
