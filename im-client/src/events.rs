@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::handler::Event;
+use crate::inbox::ROOM_FOR_PAGE;
 use crate::message::Message;
 use crate::outbox::EndedSends;
 use crate::positions::Positions;
@@ -106,12 +107,16 @@ impl Events {
     /// Notes that what was handed out last is handled, without asking for more. For a program that
     /// ends, before [`Client::close`](crate::Client::close).
     pub fn handled(&mut self) {
+        self.finish_last();
+        self.set_busy(false);
+    }
+
+    fn finish_last(&mut self) {
         match (self.unhandled.take(), &self.ended) {
             (Some(Unhandled::Message(position)), _) => self.moved_on(position),
             (Some(Unhandled::SendEnded(id)), Some(ended)) => ended.told(id),
             _ => {}
         }
-        self.is_busy.send_replace(false);
     }
 
     /// Waits for the next item; `None` when there will be none. What was handed out before is
@@ -180,7 +185,16 @@ impl Events {
 
     fn moved_on(&self, position: Position) {
         self.positions.handled(position);
-        self.positions.announce_progress();
+        // Woken for each message, the connection would cost more than the handler. It looks for room
+        // after each frame too, so this is for when nothing comes any more.
+        if self.steps.len() == QUEUE_STEPS_MAX - ROOM_FOR_PAGE {
+            self.positions.announce_progress();
+        }
+    }
+
+    fn set_busy(&self, is_busy: bool) {
+        self.is_busy
+            .send_if_modified(|known| std::mem::replace(known, is_busy) != is_busy);
     }
 }
 
@@ -188,15 +202,15 @@ impl Stream for Events {
     type Item = Event;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.handled();
+        self.finish_last();
         // Before it looks whether the client closes: who closes then waits for what is handed out.
-        self.is_busy.send_replace(true);
+        self.set_busy(true);
         if self.positions.poll_kept(context).is_pending() {
             return Poll::Pending;
         }
         let arrival = self.poll_arrival(context);
         if !matches!(arrival, Poll::Ready(Some(_))) {
-            self.is_busy.send_replace(false);
+            self.set_busy(false);
         }
         arrival
     }

@@ -58,7 +58,8 @@ impl Positions {
         }
     }
 
-    /// Notes that everything up to here is handled. With a store it counts once it is kept.
+    /// Notes that everything up to here is handled. With a store it counts once it is kept. The
+    /// connection is told when there was nothing to ack before: it looks by itself after each ack.
     pub(crate) fn handled(&self, position: Position) {
         let mut marks = self.lock();
         match &self.changed {
@@ -67,7 +68,13 @@ impl Positions {
                 marks.unsaved_count += 1;
                 changed.notify_one();
             }
-            None => marks.note(position),
+            None => {
+                let was_level = marks.unacked.is_empty();
+                marks.note(position);
+                if was_level {
+                    self.announce_progress();
+                }
+            }
         }
     }
 
