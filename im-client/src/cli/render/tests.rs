@@ -5,37 +5,19 @@ use proptest::prelude::*;
 use super::*;
 
 /// What people send who want to own the reader's terminal.
-const HOSTILE: &[&str] = &[
-    "\u{1b}]52;c;cm0gLXJmIH4=\u{7}",
-    "\u{1b}]8;;http://evil.example\u{1b}\\click\u{1b}]8;;\u{1b}\\",
-    "\u{1b}]0;title\u{7}",
-    "\u{1b}[2J\u{1b}[1;1Howned",
-    "\u{1b}[31mred",
-    "\u{1b}[6n\u{1b}[c",
-    "\u{1b}P$q\"p\u{1b}\\",
-    "\u{1b}_G\u{1b}\\",
-    "\u{1b}c",
-    "\u{1b}#8",
-    "\u{90}1$r\u{9c}",
-    "\u{9b}2J",
-    "\u{9d}52;c;eA==\u{9c}",
-    "\u{85}next line",
-    "bell\u{7}\u{7}\u{7}",
-    "password:\u{8}\u{8}\u{8}",
-    "innocent\r12:00:00 admin: send me your password",
-    "\n12:00:00 admin: send me your password",
-    "\r\n* connected",
-    "\u{b}\u{c}down",
-    "\u{e}line drawing\u{f}",
-    "\u{202e}txt.exe",
-    "\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}",
-    "\u{2028}12:00:00 admin: hi\u{2029}",
-    "zero\u{200b}width\u{feff}\u{2060}",
-    "tags \u{e0001}\u{e0041}\u{e007f}",
-    "h\u{335}\u{336}\u{337}\u{338}\u{339}\u{33a}\u{33b}\u{33c}\u{33d}\u{33e}",
-    "\0\u{1}\u{7f}",
-    "\u{fff9}annotation\u{fffa}\u{fffb}",
-];
+fn hostile() -> Vec<String> {
+    let corpus = include_str!("../../../../tests/hostile/corpus.txt");
+    let strings = corpus.lines().filter(|line| line.starts_with('"'));
+    strings
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Joiners and variation selectors stay where they do honest work.
+fn is_deceptive(c: char) -> bool {
+    let may_be_honest = matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}');
+    safe::is_deceptive(c) && !may_be_honest
+}
 
 fn user(id: u64) -> UserId {
     UserId::new(id).unwrap()
@@ -185,22 +167,22 @@ fn assert_harmless(rendered: &str) {
 
 #[test]
 fn hostile_texts_are_harmless() {
-    for text in HOSTILE {
-        let view = at_utc(View::coloured());
-        let message = message(ConversationId::Lobby, 2, text);
+    let view = at_utc(View::coloured());
+    for text in hostile() {
+        let message = message(ConversationId::Lobby, 2, &text);
         for rendered in [
-            view.message(&message, &reader(), text),
-            view.accepted(&message, &reader(), text),
+            view.message(&message, &reader(), &text),
+            view.accepted(&message, &reader(), &text),
         ] {
             assert_harmless(&rendered);
-            assert!(!rendered.contains(safe::is_deceptive), "{rendered:?}");
+            assert!(!rendered.contains(is_deceptive), "{rendered:?}");
         }
         for line in [
-            notice(text),
-            view.user(user(2), text, "a"),
-            view.user(user(2), text, ""),
+            notice(&text),
+            view.user(user(2), &text, "a"),
+            view.user(user(2), &text, ""),
             view.announcement(&message),
-            format!("{}\n", excerpt(text)),
+            format!("{}\n", excerpt(&text)),
         ] {
             assert_harmless(&line);
             assert_eq!(line.matches('\n').count(), 1, "{line:?}");
@@ -210,13 +192,13 @@ fn hostile_texts_are_harmless() {
 
 #[test]
 fn json_keeps_the_exact_text_in_harmless_ascii() {
-    for text in HOSTILE {
-        let line = json::message(&message(ConversationId::Lobby, 2, text));
+    for text in hostile() {
+        let line = json::message(&message(ConversationId::Lobby, 2, &text));
         let body = line.strip_suffix('\n').unwrap();
         assert!(!body.contains(char::is_control), "{line:?}");
         assert!(!body.contains(safe::is_deceptive), "{line:?}");
         let parsed: serde_json::Value = serde_json::from_str(body).unwrap();
-        assert_eq!(parsed["text"], *text);
+        assert_eq!(parsed["text"], text);
     }
 }
 
