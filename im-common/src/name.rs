@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
-use unicode_security::MixedScript;
 use unicode_security::confusable_detection::skeleton;
+use unicode_security::general_security_profile::IdentifierType;
+use unicode_security::{GeneralSecurityProfile, MixedScript};
 
 /// Enough for any real name, short enough for a prompt.
 pub const NAME_CHARS_MAX: usize = 32;
@@ -95,8 +96,12 @@ pub fn fold(name: &str) -> String {
 }
 
 /// Combining marks belong to letters in many scripts, so `is_alphanumeric` alone is too strict.
+/// Fillers and joiners count as letters or marks and cannot be seen: of two names that look the
+/// same, one would have them.
 fn is_letter_or_digit(c: char) -> bool {
-    c.is_alphanumeric() || (unicode_normalization::char::is_combining_mark(c) && !c.is_control())
+    let is_mark = unicode_normalization::char::is_combining_mark(c);
+    let is_unseen = c.identifier_type() == Some(IdentifierType::Default_Ignorable);
+    (c.is_alphanumeric() || is_mark) && !is_unseen
 }
 
 impl fmt::Display for UserName {
@@ -141,6 +146,10 @@ mod tests {
             ("@bob", InvalidName::Character),
             ("a\u{200b}b", InvalidName::Character),
             ("a\u{202e}b", InvalidName::Character),
+            ("a\u{34f}b", InvalidName::Character),
+            ("a\u{115f}b", InvalidName::Character),
+            ("a\u{fe0f}", InvalidName::Character),
+            ("\u{3164}", InvalidName::Character),
             ("-a", InvalidName::Character),
             ("12345", InvalidName::NoLetter),
             ("Lobby", InvalidName::Reserved),
