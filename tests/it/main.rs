@@ -11,6 +11,7 @@ mod disk_full;
 mod documents;
 mod everywhere;
 mod faults;
+mod hostile;
 mod kept;
 mod killed;
 mod links;

@@ -5,8 +5,10 @@ pub mod deployment;
 pub mod dice;
 pub mod disk;
 pub mod history;
+pub mod hostile;
 pub mod http;
 pub mod injected;
+pub mod liar;
 pub mod planted;
 pub mod ports;
 pub mod process;
@@ -15,6 +17,7 @@ pub mod pty;
 pub mod raw;
 pub mod services;
 pub mod terminal;
+pub mod tty;
 pub mod user;
 
 use std::time::Duration;
