@@ -21,8 +21,8 @@ install_services
 cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --quiet
-# One build of every binary, which the tests of real processes then start.
-cargo build --locked --workspace --bins
+# One build of every binary and example, which the tests of real processes then start.
+cargo build --locked --workspace --bins --examples
 # What does not catch the bugs that are put in on purpose proves nothing. The tests run all the same.
 planted=0
 cargo test --locked --workspace --test stress -- --planted || planted=$?

@@ -1,4 +1,4 @@
-//! Answers every private message with its own text.
+//! Answers every private message with its own text. The account must exist (`im register`).
 use im_client::{Client, Message};
 
 async fn answer(client: Client, message: Message) {
@@ -9,8 +9,9 @@ async fn answer(client: Client, message: Message) {
 
 #[tokio::main]
 async fn main() -> Result<(), im_client::Error> {
-    let bot = Client::builder().user("echo").handler(answer);
-    let bot = bot.route("http://127.0.0.1:8083").password("secret");
+    let route = std::env::var("IM_ROUTE").unwrap_or("http://127.0.0.1:8083".to_owned());
+    let bot = Client::builder().route(route).user("parrot");
+    let bot = bot.password("correct horse battery").handler(answer);
     bot.connect().await?.ended().await;
     Ok(())
 }

@@ -10,6 +10,7 @@ mod command_line;
 mod disk_full;
 mod documents;
 mod everywhere;
+mod examples;
 mod faults;
 mod hostile;
 mod kept;

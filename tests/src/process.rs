@@ -1,6 +1,6 @@
 //! Real processes of the project's binaries.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 
@@ -32,6 +32,20 @@ pub fn binary(name: &str) -> PathBuf {
             .to_owned()
     });
     folder.join(name)
+}
+
+/// The path of an example of the SDK, built from what is in the tree.
+fn example(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let status = std::process::Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--workspace", "--examples"])
+            .current_dir(root())
+            .status()
+            .expect("cargo runs");
+        assert!(status.success(), "cargo build --examples failed");
+    });
+    binary("examples").join(name)
 }
 
 /// The root of the workspace.
@@ -76,9 +90,17 @@ impl Process {
     /// As [`Process::start`], with variables set. Nothing else of the environment that begins with
     /// `IM_` reaches it.
     pub async fn start_with(name: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
-        let path = binary(name);
+        Self::spawn(name, &binary(name), args, variables)
+    }
+
+    /// As [`Process::start_with`], an example of the SDK.
+    pub async fn start_example(name: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn(name, &example(name), args, variables)
+    }
+
+    fn spawn(name: &str, path: &Path, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder");
-        let mut command = Command::new(&path);
+        let mut command = Command::new(path);
         for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("IM_")) {
             command.env_remove(variable);
         }
