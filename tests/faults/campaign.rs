@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use im_common::tasks::Tasks;
+use im_tests::circumstances::Circumstances;
 use im_tests::deployment::{Deployment, Plan};
 use im_tests::dice::Dice;
 use im_tests::history::{Actor, History, Verdict};
@@ -15,7 +16,7 @@ use tokio::time::{Instant, interval};
 
 use crate::load::{Load, recipient};
 use crate::options::CampaignOptions;
-use crate::results::{self, CampaignResult, Circumstances, Entry, Outcome, Sums};
+use crate::results::{self, CampaignResult, Entry, Outcome, Sums};
 use crate::runner;
 use injector::Injector;
 

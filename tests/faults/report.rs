@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use im_tests::circumstances::Circumstances;
+
 use crate::catalogue::{self, Scenario};
 use crate::options::ReportOptions;
-use crate::results::{self, CampaignResult, Circumstances, Entry, Outcome, RunResult};
+use crate::results::{self, CampaignResult, Entry, Outcome, RunResult};
 
 /// Notes of one row: the table stays readable.
 const NOTES_MAX: usize = 4;

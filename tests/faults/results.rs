@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context as _;
+use im_tests::circumstances::Circumstances;
 use serde::{Deserialize, Serialize};
 
 /// What a line tells of.
@@ -28,19 +28,6 @@ pub(crate) enum Outcome {
     Skipped,
     /// It broke.
     Broken,
-}
-
-/// Where, when and of what something was run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Circumstances {
-    /// The day.
-    pub(crate) date: String,
-    /// What was run, `+` if changed since.
-    pub(crate) commit: String,
-    /// `release` or `debug`.
-    pub(crate) build: String,
-    /// Cores and memory.
-    pub(crate) machine: String,
 }
 
 /// Sums of a history.
@@ -104,24 +91,6 @@ pub(crate) struct CampaignResult {
     pub(crate) at: Circumstances,
 }
 
-impl Circumstances {
-    /// Those of now.
-    pub(crate) fn now() -> Self {
-        let build = if cfg!(debug_assertions) {
-            "debug"
-        } else {
-            "release"
-        };
-        let cores = std::thread::available_parallelism().map_or(0, usize::from);
-        Self {
-            date: jiff::Zoned::now().strftime("%Y-%m-%d").to_string(),
-            commit: commit(),
-            build: build.to_owned(),
-            machine: format!("{cores} cores, {} GiB", memory_gib()),
-        }
-    }
-}
-
 /// Appends a line to the file.
 pub(crate) fn append(file: &Path, entry: &Entry) -> anyhow::Result<()> {
     if let Some(folder) = file.parent() {
@@ -141,28 +110,4 @@ pub(crate) fn read(file: &Path) -> anyhow::Result<Vec<Entry>> {
     lines
         .collect::<Result<_, _>>()
         .context("a line of the results")
-}
-
-fn commit() -> String {
-    let git = |args: &[&str]| {
-        let root = im_tests::process::root();
-        let output = Command::new("git")
-            .args(args)
-            .current_dir(root)
-            .output()
-            .ok()?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let Some(head) = git(&["rev-parse", "--short", "HEAD"]) else {
-        return "unknown".to_owned();
-    };
-    let is_changed = git(&["status", "--porcelain"]).is_some_and(|changes| !changes.is_empty());
-    if is_changed { head + "+" } else { head }
-}
-
-fn memory_gib() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib = total.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0).div_ceil(1024 * 1024)
 }

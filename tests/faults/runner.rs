@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::stream::{self, StreamExt as _};
+use im_tests::circumstances::Circumstances;
 use im_tests::deployment::{CannotMount, Plan, Profile};
 use im_tests::history::Verdict;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::catalogue::{self, SHORT, Scenario};
 use crate::options::RunOptions;
 use crate::outages::percentile;
 use crate::report;
-use crate::results::{self, Circumstances, Entry, Outcome, RunResult, Sums};
+use crate::results::{self, Entry, Outcome, RunResult, Sums};
 use crate::run::{Findings, Run};
 
 /// Says that a scenario cannot be tried on this machine, and why.
