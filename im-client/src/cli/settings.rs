@@ -81,10 +81,7 @@ pub(super) fn settle(
         let mut found = layers.filter_map(|(weight, layer)| Some((*weight, layer.get(key)?)));
         found.next()
     };
-    let command = command.mut_args(|arg| match arg.get_long().and_then(given) {
-        Some((_, given)) => arg.default_values(given.texts.clone()),
-        None => arg,
-    });
+    let command = fill(command, &given);
     // What the first parse let pass, and the file's check, cannot fail here.
     let unlikely = |error: clap::Error| Failure::usage(error.to_string());
     let matches = command
@@ -100,6 +97,16 @@ pub(super) fn settle(
         settings: settings.into(),
         broken: None,
     })
+}
+
+/// Gives options their defaults, in subcommands too: those have copies of what they inherit.
+fn fill<'a>(command: Command, given: &impl Fn(&str) -> Option<(Weight, &'a Given)>) -> Command {
+    command
+        .mut_args(|arg| match arg.get_long().and_then(given) {
+            Some((_, given)) => arg.default_values(given.texts.clone()),
+            None => arg,
+        })
+        .mut_subcommands(|subcommand| fill(subcommand, given))
 }
 
 fn weight_of(matches: &ArgMatches, id: &str, given: Option<(Weight, &Given)>) -> Weight {

@@ -4,6 +4,7 @@ use clap::CommandFactory;
 
 use super::*;
 use crate::cli::args::PasswordSource;
+use crate::cli::help;
 
 const FILE: &str = "\
 user = \"alice\"
@@ -25,11 +26,11 @@ fn settle_with(words: &[&str]) -> Settled {
         .chain(words)
         .map(Into::into)
         .collect();
-    let matches = CommandLine::command().get_matches_from(&words);
+    let matches = help::command().get_matches_from(&words);
     let first = CommandLine::from_arg_matches(&matches).unwrap();
     let file = parse(FILE).ok().unwrap();
     let profile = first.account.profile.as_deref();
-    settle(&words, CommandLine::command(), &file, profile)
+    settle(&words, help::command(), &file, profile)
         .ok()
         .unwrap()
 }
@@ -67,6 +68,8 @@ fn the_command_line_outweighs_the_profile_and_that_the_file() {
     assert_eq!(find(&settled, "timeout").weight, Weight::File);
     assert_eq!(settled.line.account.timeout.unwrap().as_secs(), 7);
 
+    let settled = settle_with(&["online", "--profile=work"]);
+    assert_eq!(settled.line.account.routes, ["http://a", "http://b"]);
     let settled = settle_with(&["online", "--profile=work", "--user=bob", "--bell=false"]);
     assert_eq!(settled.line.account.user().ok().unwrap().as_str(), "bob");
     assert_eq!(find(&settled, "user").weight, Weight::Flag);
