@@ -22,8 +22,12 @@ async fn tail_prints_the_conversations_and_senders_asked_for() {
     let routes = std::slice::from_ref(&scene.url);
     let bob = TestUser::register(routes, "bob").await;
     let carol = TestUser::register(routes, "carol").await;
-    let seen = scene.run("alice", &["tail", "nobody"]).await;
-    assert_eq!(seen.code(), Some(7), "{seen:?}");
+    // Each device begins here; what comes from now on waits for all of them.
+    for device in ["a", "b", "c", "d"] {
+        let args = ["tail", "nobody", "--device", device];
+        let ended = scene.run("alice", &args).await;
+        assert_eq!(ended.code(), Some(7), "{ended:?}");
+    }
     for (user, to, text) in [
         (&bob, "lobby", "bob to all"),
         (&carol, "alice", "carol to alice"),
@@ -38,7 +42,7 @@ async fn tail_prints_the_conversations_and_senders_asked_for() {
         (
             "b",
             &["lobby", "bob"],
-            &["bob to all", "bob to alice", "carol to all"],
+            &["bob to alice", "bob to all", "carol to all"],
         ),
         (
             "c",
