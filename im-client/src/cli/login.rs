@@ -16,7 +16,7 @@ use crate::{Client, ClientBuilder, Error, ErrorKind, Token};
 
 /// What devices are for: `im login` keeps a login for each, so that none takes the connection of
 /// another. The chat comes first.
-pub(super) const USES: [&str; 5] = ["", "send", "tail", "online", "doctor"];
+pub(super) const USES: [&str; 6] = ["", "send", "tail", "online", "history", "doctor"];
 
 /// Everything needed to log in.
 pub(super) struct Login<'a> {
@@ -169,4 +169,27 @@ pub(super) async fn register(
 /// Without a terminal or a source there is no password.
 pub(super) fn no_password() -> Failure {
     Failure::usage(t!("password.not_asked"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_login_is_kept_for_every_use() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli/action");
+        for file in fs::read_dir(folder).unwrap() {
+            let source = fs::read_to_string(file.unwrap().path()).unwrap();
+            for call in source.split("Login::gather(account, \"").skip(1) {
+                let used_for = call.split('"').next().unwrap();
+                assert!(
+                    USES.contains(&used_for),
+                    "im login keeps none for {used_for:?}"
+                );
+            }
+        }
+    }
 }
