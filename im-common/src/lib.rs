@@ -10,7 +10,7 @@
 //! For nodes (feature `backend`; Redis and etcd with `cluster`):
 //! - [`backend`]: the seams to shared state and their implementations;
 //! - [`transport`]: the seams between servers and routes;
-//! - [`ticket`], [`secret`], [`telemetry`], [`node`], [`serve`].
+//! - [`ticket`], [`secret`], [`telemetry`], [`network`], [`node`], [`serve`].
 
 pub mod api;
 #[cfg(feature = "backend")]
@@ -24,6 +24,8 @@ pub mod fuzz;
 pub mod id;
 pub mod message;
 pub mod name;
+#[cfg(feature = "backend")]
+pub mod network;
 #[cfg(feature = "backend")]
 pub mod node;
 pub mod planted;

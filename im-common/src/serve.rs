@@ -2,12 +2,13 @@
 //! slowly, is cut off.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use parking_lot::Mutex;
@@ -55,8 +56,8 @@ async fn serve_at_most(
             accepted = accept => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = attend(stream, router.clone(), stop.clone());
+            Ok((stream, peer)) => {
+                let connection = attend(stream, peer, router.clone(), stop.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(place);
@@ -73,8 +74,9 @@ async fn serve_at_most(
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves one connection, until either side has enough.
-async fn attend(stream: TcpStream, router: Router, stop: CancellationToken) {
+/// Serves one connection, until either side has enough. Handlers find out who asks as
+/// `ConnectInfo<SocketAddr>`.
+async fn attend(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
     // As small answers go out at once, so does the end of large ones.
     let _ = stream.set_nodelay(true);
     let activity = Arc::new(Activity::new());
@@ -82,9 +84,9 @@ async fn attend(stream: TcpStream, router: Router, stop: CancellationToken) {
         let activity = Arc::clone(&activity);
         hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let busy = Busy::begin(&activity);
-            let answer = router
-                .clone()
-                .oneshot(request.map(axum::body::Body::new) as Request);
+            let mut request: Request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let answer = router.clone().oneshot(request);
             async move {
                 let answer = answer.await;
                 drop(busy);

@@ -67,6 +67,15 @@ pub struct Heads {
     pub is_whole: bool,
 }
 
+/// A login that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenLogin {
+    /// Who is logged in, on which device.
+    pub identity: Identity,
+    /// Which login of this device it is.
+    pub epoch: u64,
+}
+
 /// How far one device has handled its conversations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceAck {
@@ -89,6 +98,11 @@ pub trait Uplink: Send + Sync {
     /// are stored in the order given, and when one of them is [`Code::UNAVAILABLE`], so are all
     /// behind it in that conversation.
     async fn submit(&self, offers: Vec<(Identity, Submission)>) -> Vec<Result<Receipt, Refusal>>;
+
+    /// Returns the login of a device, for connections whose protocol has no tickets. Refused with
+    /// [`Code::LOGGED_OUT`] when the device is not logged in, and for accounts with a password: who
+    /// speaks for those is proven by a ticket alone.
+    async fn login(&self, user: UserId, device: &DeviceId) -> Result<OpenLogin, Refusal>;
 
     /// Records that a device is attached and returns the head of every log of its user. When they
     /// are whole, a conversation that is not among them is known to begin later. `positions` are what the

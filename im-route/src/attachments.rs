@@ -10,10 +10,10 @@ use im_common::backend::messages::MessageStore;
 use im_common::backend::sessions::{Renewed, SessionStore};
 use im_common::code::Code;
 use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
-use im_common::message::{Head, Position, Session};
+use im_common::message::{Head, Identity, Position, Session};
 use im_common::planted::{Bug, is_planted};
 use im_common::tasks::Tasks;
-use im_common::transport::{Downlink, Heads, Refusal, Renewal};
+use im_common::transport::{Downlink, Heads, OpenLogin, Refusal, Renewal};
 
 use crate::servers::Servers;
 use crate::slots::Slots;
@@ -46,6 +46,28 @@ impl Attachments {
         }
         self.check_login(session).await?;
         self.heads(session.user, &session.device, positions).await
+    }
+
+    /// See [`im_common::transport::Uplink::login`].
+    pub(crate) async fn open_login(
+        &self,
+        user: UserId,
+        device: &DeviceId,
+    ) -> Result<OpenLogin, Refusal> {
+        let login = self.directory.login(user, device).await?;
+        let account = self.directory.account(user).await?;
+        let account = account.filter(|account| !account.has_password());
+        let (Some(login), Some(account)) = (login, account) else {
+            return Err(Code::LOGGED_OUT.into());
+        };
+        Ok(OpenLogin {
+            identity: Identity {
+                user,
+                name: account.name,
+                device: device.clone(),
+            },
+            epoch: login.epoch,
+        })
     }
 
     /// A ticket outlives its login when the device logs out or logs in anew. Checked once the

@@ -87,6 +87,7 @@ pub(crate) async fn backend(tasks: &Tasks) -> Backend {
         http_address: "127.0.0.1:2".to_owned(),
         draining: false,
         connections: 0,
+        entrances: Default::default(),
     };
     backend.registry.announce(server).await.unwrap();
     backend

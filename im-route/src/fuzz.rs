@@ -14,12 +14,13 @@ use tower::ServiceExt as _;
 use crate::{HttpDownlink, Parts, Route, RouteConfig};
 
 /// Every path that takes a body. Those of nodes come with the credential of a node.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 12] = [
     "/v1/users",
     "/v1/login",
     "/v1/messages",
     "/v1/logout",
     "/internal/v1/submit",
+    "/internal/v1/login",
     "/internal/v1/attach",
     "/internal/v1/detach",
     "/internal/v1/renew",

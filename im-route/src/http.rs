@@ -77,6 +77,7 @@ fn public() -> OpenApiRouter<App> {
 fn internal() -> Router<App> {
     Router::new()
         .route("/submit", post(internal::submit))
+        .route("/login", post(internal::login))
         .route("/attach", post(internal::attach))
         .route("/detach", post(internal::detach))
         .route("/renew", post(internal::renew))

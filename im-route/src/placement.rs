@@ -140,6 +140,7 @@ mod tests {
             http_address: String::new(),
             draining: false,
             connections,
+            entrances: Default::default(),
         };
         connections.iter().enumerate().map(server).collect()
     }

@@ -266,6 +266,7 @@ mod tests {
             http_address: String::new(),
             draining: false,
             connections: 0,
+            entrances: Default::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use im_common::id::{DeviceId, UserId};
 use im_common::message::{Identity, Page, Position, Receipt, Session, Submission};
-use im_common::transport::{DeviceAck, Heads, Refusal, Renewal, SyncRequest, Uplink};
+use im_common::transport::{DeviceAck, Heads, OpenLogin, Refusal, Renewal, SyncRequest, Uplink};
 
 use crate::attachments::Attachments;
 use crate::delivery::Delivery;
@@ -21,6 +21,10 @@ pub(crate) struct LocalUplink {
 impl Uplink for LocalUplink {
     async fn submit(&self, offers: Vec<(Identity, Submission)>) -> Vec<Result<Receipt, Refusal>> {
         self.delivery.submit(offers).await
+    }
+
+    async fn login(&self, user: UserId, device: &DeviceId) -> Result<OpenLogin, Refusal> {
+        self.attachments.open_login(user, device).await
     }
 
     async fn attach(&self, session: &Session, positions: Vec<Position>) -> Result<Heads, Refusal> {

@@ -1,5 +1,6 @@
 //! Tells the others that this server is here, how full it is, and whether it is about to stop.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ pub(crate) struct Announcement {
     connections: Connections,
     client_address: String,
     http_address: String,
+    entrances: BTreeMap<String, String>,
 }
 
 impl Announcement {
@@ -28,12 +30,14 @@ impl Announcement {
         connections: Connections,
         client_address: String,
         http_address: String,
+        entrances: BTreeMap<String, String>,
     ) -> Self {
         Self {
             registry,
             connections,
             client_address,
             http_address,
+            entrances,
         }
     }
 
@@ -45,6 +49,7 @@ impl Announcement {
             http_address: self.http_address.clone(),
             draining: self.connections.is_draining(),
             connections: self.connections.count() as u64,
+            entrances: self.entrances.clone(),
         }
     }
 

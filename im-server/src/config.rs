@@ -7,6 +7,8 @@ use anyhow::bail;
 use humantime::parse_duration;
 use im_common::node::check_dialable;
 
+use crate::cim::CimConfig;
+
 /// Where clients connect when nothing else is said.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8084);
 /// Memory for this many idle connections is a few hundred megabytes.
@@ -65,6 +67,9 @@ pub struct ServerConfig {
     /// this. What a store has lost is missed for this long, and a little.
     #[arg(skip = RENEW_EVERY)]
     pub renew_every: Duration,
+    /// The entrance for clients of CIM.
+    #[command(flatten)]
+    pub cim: CimConfig,
 }
 
 impl Default for ServerConfig {
@@ -81,6 +86,7 @@ impl Default for ServerConfig {
             write_within: WRITE_WITHIN,
             drain: DRAIN,
             renew_every: RENEW_EVERY,
+            cim: CimConfig::default(),
         }
     }
 }
@@ -113,6 +119,7 @@ impl ServerConfig {
             ("--http-listen", self.http_listen),
             ("--http-advertise", self.http_advertise.as_deref()),
         )?;
+        self.cim.check()?;
         let times = [
             ("--ping-after", self.ping_after),
             ("--pong-within", self.pong_within),

@@ -24,9 +24,9 @@ use im_common::wire::client_frame::Frame;
 use im_common::wire::{self, ServerFrame};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
 
 use self::calls::{Answer, Calls};
+pub(crate) use self::opening::agree;
 use self::opening::{heads_frames, open};
 use self::submits::Submits;
 use crate::acks::Acks;
@@ -35,6 +35,7 @@ use crate::connections::{Attachment, Connections};
 use crate::detaches::Detaches;
 use crate::handshake::{Gate, Stranger};
 use crate::heartbeat::{Beat, Heartbeat};
+use crate::writing::{Unwritten, write};
 
 /// Frames handled before the answers are written: bounds the answers, such as pongs.
 const FRAMES_PER_TURN: usize = 64;
@@ -67,7 +68,7 @@ where
     let Some(mut connection) = Box::pin(open(greeted, context)).await else {
         return;
     };
-    connection.log("attached");
+    connection.leaving.log("attached");
     let ending = connection.run().await;
     Box::pin(connection.end(ending)).await;
 }
@@ -90,9 +91,24 @@ struct Connection<S> {
 }
 
 /// Detaches the device when dropped, however the connection ends.
-struct Leaving {
-    attachment: Attachment,
-    context: Arc<Context>,
+pub(crate) struct Leaving {
+    pub(crate) attachment: Attachment,
+    pub(crate) context: Arc<Context>,
+}
+
+impl Leaving {
+    /// Says in the log what becomes of the connection.
+    pub(crate) fn log(&self, state: &'static str) {
+        let session = &self.attachment.session;
+        tracing::info!(
+            conn.id = session.connection.0,
+            user.id = session.user.number(),
+            device.id = session.device.as_str(),
+            epoch = %session.epoch,
+            state,
+            "connection"
+        );
+    }
 }
 
 impl Drop for Leaving {
@@ -289,27 +305,20 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
             // Deliveries were dropped.
             self.look(Duration::ZERO);
         }
-        while !self.writing.is_empty() {
-            let before = bytes_in(&self.writing);
-            let write = self.stream.write_all(&mut self.writing);
-            let outcome = tokio::select! {
-                biased;
-                code = self.leaving.attachment.outbound.closed() => return Err(Ending::Close(code)),
-                outcome = timeout(self.leaving.context.write_within, write) => outcome,
-            };
-            match outcome {
-                Ok(written) => written.map_err(|_| Ending::Gone)?,
-                Err(_) if bytes_in(&self.writing) < before => {}
-                Err(_) => return Err(Ending::Close(Code::SLOW_READER)),
-            }
-        }
-        self.writing = VecDeque::new();
-        Ok(())
+        let Leaving {
+            attachment,
+            context,
+        } = &self.leaving;
+        let frames = &mut self.writing;
+        let outbound = &attachment.outbound;
+        write(&mut self.stream, frames, outbound, context.write_within)
+            .await
+            .map_err(Ending::from)
     }
 
     /// Leaves the table and the route's sessions at once, then says goodbye.
     async fn end(self, ending: Ending) {
-        self.log(match ending {
+        self.leaving.log(match ending {
             Ending::Gone => "gone",
             Ending::Left => "left",
             Ending::Close(code) => code.name(),
@@ -330,17 +339,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
             close(self.stream, self.writing, code).await;
         }
     }
+}
 
-    fn log(&self, state: &'static str) {
-        let session = &self.leaving.attachment.session;
-        tracing::info!(
-            conn.id = session.connection.0,
-            user.id = session.user.number(),
-            device.id = session.device.as_str(),
-            epoch = %session.epoch,
-            state,
-            "connection"
-        );
+impl From<Unwritten> for Ending {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Gone => Self::Gone,
+            Unwritten::Close(code) => Self::Close(code),
+        }
     }
 }
 
@@ -360,8 +366,4 @@ fn sync_request(sync: &wire::Sync) -> Option<SyncRequest> {
         epoch: LogEpoch(sync.epoch),
         after: Sequence(sync.after),
     })
-}
-
-fn bytes_in(frames: &VecDeque<Bytes>) -> usize {
-    frames.iter().map(Bytes::len).sum()
 }

@@ -98,6 +98,22 @@ impl Connections {
         identity: Identity,
         epoch: SessionEpoch,
     ) -> Result<Attachment, Superseded> {
+        let handle = self.handle(identity, epoch);
+        self.enter(handle, |held, new| held.age() > new.age())
+    }
+
+    /// As [`Connections::attach`], but a connection of the same epoch stays too: for protocols whose
+    /// clients do not number their attempts, so that the first one of each login holds.
+    pub(crate) fn attach_first(
+        &self,
+        identity: Identity,
+        epoch: SessionEpoch,
+    ) -> Result<Attachment, Superseded> {
+        let handle = self.handle(identity, epoch);
+        self.enter(handle, |held, new| held.session.epoch >= new.session.epoch)
+    }
+
+    fn handle(&self, identity: Identity, epoch: SessionEpoch) -> Arc<Handle> {
         let number = self.table.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
         let session = Session {
             user: identity.user,
@@ -106,10 +122,14 @@ impl Connections {
             connection: ConnectionId(number),
             epoch,
         };
-        self.enter(Arc::new(Handle::new(identity.name, session)))
+        Arc::new(Handle::new(identity.name, session))
     }
 
-    fn enter(&self, handle: Arc<Handle>) -> Result<Attachment, Superseded> {
+    fn enter(
+        &self,
+        handle: Arc<Handle>,
+        stays: impl Fn(&Handle, &Handle) -> bool,
+    ) -> Result<Attachment, Superseded> {
         let mut shard = self.shard(handle.session.user);
         let devices = shard
             .entry(handle.session.user)
@@ -118,9 +138,7 @@ impl Connections {
             .iter()
             .position(|held| held.session.device == handle.session.device);
         match older {
-            Some(index)
-                if devices[index].age() > handle.age() && !is_planted(Bug::SkipTableFence) =>
-            {
+            Some(index) if stays(&devices[index], &handle) && !is_planted(Bug::SkipTableFence) => {
                 return Err(Superseded);
             }
             Some(index) => {

@@ -1,6 +1,6 @@
 //! What the tests share: a route that the test plays itself, and a client that speaks frames.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,7 @@ use im_common::secret::ClusterSecret;
 use im_common::stream::FrameStream;
 use im_common::tasks::Tasks;
 use im_common::ticket::{Ticket, TicketKey};
-use im_common::transport::{DeviceAck, Heads, Refusal, Renewal, SyncRequest, Uplink};
+use im_common::transport::{DeviceAck, Heads, OpenLogin, Refusal, Renewal, SyncRequest, Uplink};
 use im_common::wire::{self, server_frame::Frame};
 use parking_lot::Mutex;
 use prost::Message;
@@ -60,6 +60,8 @@ pub(crate) struct FakeUplink {
     pub(crate) lacks_logs: AtomicBool,
     /// What every call but submit is refused with.
     pub(crate) refuses: Mutex<Option<Code>>,
+    /// Who is logged in without a ticket.
+    pub(crate) logins: Mutex<HashMap<UserId, OpenLogin>>,
 }
 
 impl FakeUplink {
@@ -70,6 +72,7 @@ impl FakeUplink {
             holds_attach: AtomicBool::new(false),
             lacks_logs: AtomicBool::new(false),
             refuses: Mutex::default(),
+            logins: Mutex::default(),
         };
         (Arc::new(uplink), receiver)
     }
@@ -95,6 +98,12 @@ impl Uplink for FakeUplink {
         let submissions = offers.into_iter().map(|(_, submission)| submission);
         let _ = self.note(Call::Submit(submissions.collect(), answer)).await;
         outcomes.await.unwrap_or_default()
+    }
+
+    async fn login(&self, user: UserId, device: &DeviceId) -> Result<OpenLogin, Refusal> {
+        let login = self.logins.lock().get(&user).cloned();
+        let login = login.filter(|login| login.identity.device == *device);
+        login.ok_or_else(|| Code::LOGGED_OUT.into())
     }
 
     async fn attach(&self, session: &Session, _: Vec<Position>) -> Result<Heads, Refusal> {

@@ -3,7 +3,8 @@
 //! - [`Server`] binds, serves and drains; [`ServerConfig`] are its options;
 //! - [`Connections`] is the table of attached devices, and the downlink of routes in the same
 //!   process;
-//! - [`HttpUplink`] is the way to routes in other processes.
+//! - [`HttpUplink`] is the way to routes in other processes;
+//! - [`CimConfig`] are the options of the entrance for clients of CIM.
 //!
 //! A socket's way: `listener` -> `handshake` -> `connection/opening` -> `connection`, with
 //! `connections` and `outbound` for what others have to say to it. A server knows the registry and
@@ -11,6 +12,7 @@
 
 mod acks;
 mod announcement;
+mod cim;
 mod closing;
 mod config;
 mod connection;
@@ -29,7 +31,9 @@ mod listener;
 mod outbound;
 mod server;
 mod uplink;
+mod writing;
 
+pub use self::cim::CimConfig;
 pub use self::config::ServerConfig;
 pub use self::connections::Connections;
 pub use self::server::{Parts, Server};

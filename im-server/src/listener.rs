@@ -1,7 +1,9 @@
 //! Takes in sockets: listens, and makes a task of each client.
+//!
+//! Each entrance says what becomes of a socket that came through it.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,14 +44,12 @@ pub(crate) fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     open().with_context(|| format!("cannot listen on {address}"))
 }
 
-/// Takes in clients until told to stop; then the port is closed.
+/// Accepts sockets until told to stop; then the port is closed.
 pub(crate) async fn accept(
     listener: TcpListener,
-    context: Arc<Context>,
-    clients: Tasks,
     stop: CancellationToken,
+    take_in: impl Fn(TcpStream, IpAddr),
 ) {
-    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
     let mut last_logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
@@ -58,7 +58,11 @@ pub(crate) async fn accept(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((socket, _)) => take_in(socket, &context, &clients, &turned_away),
+            Ok((socket, peer)) => {
+                // Frames leave in one write each turn; waiting for more would only delay them.
+                let _ = socket.set_nodelay(true);
+                take_in(socket, peer.ip());
+            }
             Err(error) => {
                 if last_logged.is_none_or(|last| last.elapsed() >= LOG_FAILURES_EVERY) {
                     last_logged = Some(Instant::now());
@@ -70,14 +74,18 @@ pub(crate) async fn accept(
     }
 }
 
+/// The entrance for clients that speak this cluster's own frames.
+pub(crate) fn entrance(context: Arc<Context>, clients: Tasks) -> impl Fn(TcpStream, IpAddr) {
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+    move |socket, _| take_in(socket, &context, &clients, &turned_away)
+}
+
 fn take_in(
     socket: TcpStream,
     context: &Arc<Context>,
     clients: &Tasks,
     turned_away: &Arc<Semaphore>,
 ) {
-    // Frames leave in one write each turn; waiting for more would only delay them.
-    let _ = socket.set_nodelay(true);
     if let Some(permit) = context.connections.admit() {
         let context = Arc::clone(context);
         clients.spawn("connection", async move {

@@ -81,10 +81,12 @@ async fn serve(
     };
     let server = Server::bind(args.server, parts).await?;
     let info = server.info();
-    let addresses = [
+    let mut addresses = vec![
         ("clients", info.client_address),
         ("http", info.http_address),
     ];
+    let cim = server.cim_address();
+    addresses.extend(cim.map(|address| ("cim", address.to_string())));
     node::announce_ready(&args.telemetry, "im-server", &addresses);
     // A node that has lost its registry tasks or its requests stops, to be restarted whole.
     let stop = async {

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acks::Acks;
 use crate::announcement::Announcement;
+use crate::cim::{self, PROTOCOL};
 use crate::config::ServerConfig;
 use crate::connection::Context;
 use crate::connections::Connections;
@@ -47,8 +48,10 @@ pub struct Parts {
 pub struct Server {
     config: ServerConfig,
     clients: TcpListener,
+    cim: Option<TcpListener>,
     http: Option<(TcpListener, axum::Router)>,
     client_address: SocketAddr,
+    cim_address: Option<SocketAddr>,
     http_address: Option<SocketAddr>,
     announcement: Announcement,
     context: Arc<Context>,
@@ -66,7 +69,7 @@ struct Running {
     context: Arc<Context>,
     tasks: Tasks,
     client_tasks: Tasks,
-    entrance: Stoppable,
+    entrances: Vec<Stoppable>,
     refresh: Stoppable,
     lease: Stoppable,
     acks: Stoppable,
@@ -109,6 +112,8 @@ impl Server {
         } = parts;
         let clients = listener::listen(config.listen)?;
         let client_address = clients.local_addr()?;
+        let cim = config.cim.listen.map(listener::listen).transpose()?;
+        let cim_address = cim.as_ref().map(TcpListener::local_addr).transpose()?;
         let http = match config.http_listen {
             Some(address) => Some(
                 TcpListener::bind(address)
@@ -127,6 +132,11 @@ impl Server {
             connections.clone(),
             advertised(&config.advertise, Some(client_address)),
             advertised(&config.http_advertise, http_address),
+            cim_address
+                .map(|_| advertised(&config.cim.advertise, cim_address))
+                .map(|address| (PROTOCOL.to_owned(), address))
+                .into_iter()
+                .collect(),
         );
         let client_tasks = Tasks::new();
         let router = http::router(connections.clone(), secret.node_credential());
@@ -148,8 +158,10 @@ impl Server {
         Ok(Self {
             config,
             clients,
+            cim,
             http: http.map(|listener| (listener, router)),
             client_address,
+            cim_address,
             http_address,
             announcement,
             context,
@@ -167,6 +179,11 @@ impl Server {
     /// Where clients connect, with the real port.
     pub const fn client_address(&self) -> SocketAddr {
         self.client_address
+    }
+
+    /// Where clients of CIM connect, with the real port, if the server has an entrance for them.
+    pub const fn cim_address(&self) -> Option<SocketAddr> {
+        self.cim_address
     }
 
     /// Where routes reach this server, with the real port, if it listens for them.
@@ -204,10 +221,17 @@ impl Server {
             ..
         } = self;
         let uplink = || Arc::clone(&context.uplink);
-        let entrance = Stoppable::start(&tasks, "entrance", |stop| {
-            let context = Arc::clone(&context);
-            listener::accept(self.clients, context, client_tasks.clone(), stop)
-        });
+        let mut entrances = vec![Stoppable::start(&tasks, "entrance", |stop| {
+            let take_in = listener::entrance(Arc::clone(&context), client_tasks.clone());
+            listener::accept(self.clients, stop, take_in)
+        })];
+        if let Some(clients) = self.cim {
+            cim::warn(&config.cim, &clients);
+            let (config, context) = (config.cim.clone(), Arc::clone(&context));
+            let take_in = cim::entrance(config, context, client_tasks.clone());
+            let accept = |stop| listener::accept(clients, stop, take_in);
+            entrances.push(Stoppable::start(&tasks, "cim entrance", accept));
+        }
         let refresh = Stoppable::start(&tasks, "announcement", |stop| {
             announcement.clone().refresh(stop)
         });
@@ -226,7 +250,7 @@ impl Server {
             context,
             tasks,
             client_tasks,
-            entrance,
+            entrances,
             refresh,
             lease,
             acks,

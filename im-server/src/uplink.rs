@@ -14,8 +14,8 @@ use im_common::id::{ConnectionId, DeviceId, UserId};
 use im_common::message::{Identity, Page, Position, Receipt, Session, Submission};
 use im_common::secret::NodeCredential;
 use im_common::tasks::Tasks;
-use im_common::transport::{DeviceAck, Heads, Refusal, Renewal, SyncRequest, Uplink};
-use im_common::wire::{self, Malformed, attach_response};
+use im_common::transport::{DeviceAck, Heads, OpenLogin, Refusal, Renewal, SyncRequest, Uplink};
+use im_common::wire::{self, Malformed, attach_response, login_response};
 use tokio::sync::watch;
 
 use self::gather::Gather;
@@ -48,6 +48,19 @@ impl HttpUplink {
 impl Uplink for HttpUplink {
     async fn submit(&self, offers: Vec<(Identity, Submission)>) -> Vec<Result<Receipt, Refusal>> {
         self.gather.submit(offers).await
+    }
+
+    async fn login(&self, user: UserId, device: &DeviceId) -> Result<OpenLogin, Refusal> {
+        let request = wire::LoginRequest {
+            user_id: user.number(),
+            device: device.to_string(),
+        };
+        let response: wire::LoginResponse = self.routes.call("login", &request).await?;
+        match response.outcome {
+            Some(login_response::Outcome::Login(login)) => open_login(login).map_err(nonsense),
+            Some(login_response::Outcome::Refused(code)) => Err(Code::from(code).into()),
+            None => Err(nonsense(Malformed::Missing("outcome"))),
+        }
     }
 
     async fn attach(&self, session: &Session, positions: Vec<Position>) -> Result<Heads, Refusal> {
@@ -128,6 +141,14 @@ impl Uplink for HttpUplink {
             code => Err(Code::from(code).into()),
         }
     }
+}
+
+fn open_login(login: wire::OpenLogin) -> Result<OpenLogin, Malformed> {
+    let identity = login.identity.ok_or(Malformed::Missing("identity"))?;
+    Ok(OpenLogin {
+        identity: identity.try_into()?,
+        epoch: login.epoch,
+    })
 }
 
 fn from_wire(heads: wire::Heads) -> Result<Heads, Refusal> {

@@ -21,8 +21,16 @@ pub struct Account {
     pub user: UserId,
     /// Its name, which never changes.
     pub name: UserName,
-    /// The password's hash in PHC string format.
+    /// The password's hash in PHC string format; empty when there is none, and then no password
+    /// opens the account.
     pub password_hash: Secret<String>,
+}
+
+impl Account {
+    /// Whether the account is protected by a password.
+    pub fn has_password(&self) -> bool {
+        !self.password_hash.0.is_empty()
+    }
 }
 
 /// How a registration ended.
@@ -55,6 +63,14 @@ pub trait Directory: Send + Sync {
 
     /// Returns the name of a user.
     async fn name_of(&self, user: UserId) -> Result<Option<UserName>>;
+
+    /// Returns the account of a user.
+    async fn account(&self, user: UserId) -> Result<Option<Account>> {
+        match self.name_of(user).await? {
+            Some(name) => self.find(&name).await,
+            None => Ok(None),
+        }
+    }
 
     /// Logs a device in and ends its earlier login. Returns an epoch greater than that of every
     /// earlier login of this device, also after logging out.

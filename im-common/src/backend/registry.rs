@@ -4,6 +4,7 @@ pub(super) mod embedded;
 #[cfg(feature = "cluster")]
 pub(super) mod etcd;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,6 +27,9 @@ pub struct ServerInfo {
     pub draining: bool,
     /// Roughly how many connections it holds.
     pub connections: u64,
+    /// Where clients that speak another protocol connect, `host:port` by the protocol's name.
+    #[serde(default)]
+    pub entrances: BTreeMap<String, String>,
 }
 
 /// What a route tells the others of itself.

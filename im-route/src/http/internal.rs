@@ -7,7 +7,7 @@ use im_common::code::Code;
 use im_common::id::{ConversationId, DeviceId, LogEpoch, Sequence, UserId};
 use im_common::message::{Identity, Receipt, Submission};
 use im_common::transport::{DeviceAck, Heads, Refusal, SyncRequest, Uplink};
-use im_common::wire::{self, Malformed, attach_response, outcome};
+use im_common::wire::{self, Malformed, attach_response, login_response, outcome};
 use prost::Message;
 
 use super::App;
@@ -60,6 +60,25 @@ fn outcome(id: &[u8], result: Result<Receipt, Refusal>) -> outcome::Outcome {
             ..wire::Refused::default()
         }),
     }
+}
+
+pub(super) async fn login(State(app): State<App>, body: Bytes) -> Answer {
+    let request: wire::LoginRequest = decode(body)?;
+    let (user, device) = (
+        UserId::new(request.user_id)?,
+        DeviceId::new(&request.device)?,
+    );
+    let outcome = match app.uplink.login(user, &device).await {
+        Ok(login) => login_response::Outcome::Login(wire::OpenLogin {
+            identity: Some(login.identity.into()),
+            epoch: login.epoch,
+        }),
+        Err(refusal) => login_response::Outcome::Refused(refusal.code.0.into()),
+    };
+    Ok(wire::LoginResponse {
+        outcome: Some(outcome),
+    }
+    .encode_to_vec())
 }
 
 pub(super) async fn attach(State(app): State<App>, body: Bytes) -> Answer {

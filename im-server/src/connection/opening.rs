@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use im_common::code::Code;
 use im_common::frame::{PROTOCOL_VERSION, encode};
+use im_common::message::Position;
 use im_common::transport::Heads;
 use im_common::wire;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +16,7 @@ use super::calls::LOOK_AGAIN;
 use super::submits::{SUBMITS_IN_FLIGHT_MAX, Submits};
 use super::{Calls, Connection, Context, Leaving};
 use crate::closing::close;
+use crate::connections::Attachment;
 use crate::handshake::{Greeted, Hello};
 use crate::heartbeat::Heartbeat;
 
@@ -62,10 +64,17 @@ async fn attach(hello: Hello, context: &Arc<Context>) -> Result<(Leaving, Heads)
         epoch,
         positions,
     } = hello;
-    let attachment = context
-        .connections
-        .attach(identity, epoch)
-        .map_err(|_| Code::DISPLACED)?;
+    let attachment = context.connections.attach(identity, epoch);
+    let attachment = attachment.map_err(|_| Code::DISPLACED)?;
+    agree(attachment, positions, context).await
+}
+
+/// Has a route agree to a device that is in the table, and makes it visible.
+pub(crate) async fn agree(
+    attachment: Attachment,
+    positions: Vec<Position>,
+    context: &Arc<Context>,
+) -> Result<(Leaving, Heads), Code> {
     // Asked behind the entry in the table: whoever drains sees the entry or is seen here.
     if context.connections.is_draining() {
         return Err(Code::GOING_AWAY);

@@ -164,6 +164,7 @@ async fn a_request_meant_for_another_server_is_refused() {
         http_address: String::new(),
         draining: false,
         connections: 0,
+        entrances: Default::default(),
     };
     assert_eq!(connections.health(&server).await.unwrap().connections, 1);
     let older = Session {

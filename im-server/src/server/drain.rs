@@ -33,7 +33,9 @@ impl Running {
         connections.start_draining();
         self.refresh.stop().await;
         self.announcement.announce().await;
-        self.entrance.stop().await;
+        for entrance in self.entrances {
+            entrance.stop().await;
+        }
 
         let candidates = self.announcement.candidates();
         let deadline = Instant::now()

@@ -146,6 +146,7 @@ fn other() -> ServerInfo {
         http_address: "other:2".to_owned(),
         draining: false,
         connections: 0,
+        entrances: Default::default(),
     }
 }
 

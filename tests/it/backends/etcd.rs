@@ -21,6 +21,7 @@ fn server() -> ServerInfo {
         http_address: "127.0.0.1:2".to_owned(),
         draining: false,
         connections: 0,
+        entrances: Default::default(),
     }
 }
 

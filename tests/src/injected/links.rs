@@ -8,8 +8,8 @@ use im_common::code::Code;
 use im_common::id::{DeviceId, UserId};
 use im_common::message::{Identity, Page, Position, Receipt, Session, Submission};
 use im_common::transport::{
-    DeviceAck, Downlink, DownlinkError, Heads, OnlineQuery, OnlineUser, Push, Refusal, Renewal,
-    ServerHealth, SyncRequest, Uplink,
+    DeviceAck, Downlink, DownlinkError, Heads, OnlineQuery, OnlineUser, OpenLogin, Push, Refusal,
+    Renewal, ServerHealth, SyncRequest, Uplink,
 };
 use tokio::time::sleep;
 
@@ -133,6 +133,11 @@ impl Uplink for FaultyUplink {
                 self.inner.submit(offers).await
             }
         }
+    }
+
+    async fn login(&self, user: UserId, device: &DeviceId) -> Result<OpenLogin, Refusal> {
+        let call = || self.inner.login(user, device);
+        self.calls.guard(call, unavailable).await
     }
 
     async fn attach(&self, session: &Session, positions: Vec<Position>) -> Result<Heads, Refusal> {

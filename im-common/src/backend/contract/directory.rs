@@ -14,6 +14,7 @@ use crate::secret::Secret;
 pub async fn suite(directory: Arc<dyn Directory>) {
     let directory = &*directory;
     a_registered_user_is_found(directory).await;
+    an_account_without_a_password_stays_without(directory).await;
     a_name_is_found_without_regard_to_case(directory).await;
     a_look_alike_is_taken_but_not_found(directory).await;
     of_look_alikes_at_once_one_succeeds(directory).await;
@@ -45,9 +46,23 @@ pub async fn a_registered_user_is_found(directory: &dyn Directory) {
     assert_eq!(account.name, name);
     assert_eq!(account.password_hash.0, format!("$argon2id$hash of {name}"));
     let user = account.user;
-    assert_eq!(directory.find(&name).await.unwrap(), Some(account));
+    assert_eq!(directory.find(&name).await.unwrap(), Some(account.clone()));
+    assert_eq!(directory.account(user).await.unwrap(), Some(account));
     assert_eq!(directory.name_of(user).await.unwrap(), Some(name));
     assert_eq!(directory.name_of(fresh_user()).await.unwrap(), None);
+    assert_eq!(directory.account(fresh_user()).await.unwrap(), None);
+}
+
+/// No hash is as good as any other, and comes back as none.
+pub async fn an_account_without_a_password_stays_without(directory: &dyn Directory) {
+    let name = fresh_name("Open");
+    let registered = directory.register(&name, Secret(String::new())).await;
+    let Registered::New(account) = registered.unwrap() else {
+        panic!("{name} is taken");
+    };
+    assert!(!account.has_password());
+    let found = directory.account(account.user).await.unwrap();
+    assert_eq!(found, Some(account));
 }
 
 /// Whatever case is asked for, the answer has the case that was chosen.

@@ -27,6 +27,7 @@ fn fresh_server() -> ServerInfo {
         http_address: "[2001:db8::1]:4001".to_owned(),
         draining: false,
         connections: 0,
+        entrances: Default::default(),
     }
 }
 
