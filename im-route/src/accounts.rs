@@ -1,5 +1,7 @@
 //! Registering, logging in and out, tickets, and who a token belongs to.
 
+mod open;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use im_common::backend::sessions::SlotPolicy;
 use im_common::node::{NotDialable, check_dialable};
 
+use crate::cim::CimConfig;
 use crate::placement::Strategy;
 
 /// Options of a route.
@@ -41,6 +42,9 @@ pub struct RouteConfig {
         default_value = "2"
     )]
     pub password_hashes: NonZeroUsize,
+    /// CIM's HTTP endpoints.
+    #[command(flatten)]
+    pub cim: CimConfig,
 }
 
 impl Default for RouteConfig {
@@ -52,6 +56,7 @@ impl Default for RouteConfig {
             ticket_lifetime: Duration::from_secs(60 * 60),
             slots: SlotPolicy::default(),
             password_hashes: NonZeroUsize::new(2).expect("2 is not 0"),
+            cim: CimConfig::default(),
         }
     }
 }

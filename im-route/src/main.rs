@@ -76,8 +76,10 @@ async fn serve(
         },
     )
     .await?;
-    let address = route.address().to_string();
-    node::announce_ready(&args.telemetry, "im-route", &[("http", address)]);
+    let mut addresses = vec![("http", route.address().to_string())];
+    let cim = route.cim_address();
+    addresses.extend(cim.map(|address| ("cim", address.to_string())));
+    node::announce_ready(&args.telemetry, "im-route", &addresses);
     route.run(shutdown.cancelled_owned()).await?;
     Ok(tasks.wait(STOP_WITHIN).await?)
 }

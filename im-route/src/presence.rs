@@ -9,7 +9,7 @@ use im_common::transport::{Downlink, ONLINE_USERS_MAX, OnlineQuery, OnlineUser};
 use crate::servers::Servers;
 
 /// Most users on one page: servers are asked for one more, to know whether others follow.
-const PAGE_USERS_MAX: usize = ONLINE_USERS_MAX - 1;
+pub(crate) const PAGE_USERS_MAX: usize = ONLINE_USERS_MAX - 1;
 
 /// Lists online users.
 #[derive(Clone)]

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accounts::Accounts;
 use crate::attachments::Attachments;
+use crate::cim::{self, Gate};
 use crate::config::RouteConfig;
 use crate::counters::Counters;
 use crate::delivery::Delivery;
@@ -53,17 +54,44 @@ pub struct Parts {
 pub struct Route {
     backend: Backend,
     listener: TcpListener,
+    cim: Cim,
     info: RouteInfo,
     app: App,
     tasks: Tasks,
 }
 
+/// Where CIM's endpoints are.
+enum Cim {
+    Off,
+    /// On the listener of everything else.
+    Shared(Gate),
+    Apart(TcpListener, Gate),
+}
+
+impl Cim {
+    async fn bind(config: &RouteConfig) -> anyhow::Result<Self> {
+        let Some(listen) = config.cim.listen else {
+            return Ok(Self::Off);
+        };
+        let gate = Gate::new(&config.cim)?;
+        if listen == config.listen && listen.port() != 0 {
+            return Ok(Self::Shared(gate));
+        }
+        Ok(Self::Apart(bind(listen).await?, gate))
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
 impl Route {
     /// Binds the listener and starts the background tasks.
     pub async fn bind(config: RouteConfig, parts: Parts) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let cim = Cim::bind(&config).await?;
+        let listener = bind(config.listen).await?;
         let http_address = match &config.advertise {
             Some(address) => address.clone(),
             None => listener.local_addr()?.to_string(),
@@ -74,13 +102,18 @@ impl Route {
         };
         let tasks = Tasks::new();
         let app = assemble(&config, &parts, &tasks)?;
-        Ok(Self {
+        let route = Self {
             backend: parts.backend,
             listener,
+            cim,
             info,
             app,
             tasks,
-        })
+        };
+        if let Some(address) = route.cim_address() {
+            cim::warn(&config.cim, address);
+        }
+        Ok(route)
     }
 
     /// The address it really listens on.
@@ -88,6 +121,15 @@ impl Route {
         self.listener
             .local_addr()
             .expect("a bound listener has an address")
+    }
+
+    /// Where CIM's endpoints are, if it has them.
+    pub fn cim_address(&self) -> Option<SocketAddr> {
+        match &self.cim {
+            Cim::Off => None,
+            Cim::Shared(_) => Some(self.address()),
+            Cim::Apart(listener, _) => listener.local_addr().ok(),
+        }
     }
 
     /// The route's logic, for a server in the same process.
@@ -112,6 +154,7 @@ impl Route {
         let Self {
             backend,
             listener,
+            cim,
             info,
             app,
             tasks,
@@ -132,7 +175,7 @@ impl Route {
             stop.cancel();
             sleep(REQUESTS_END_WITHIN).await;
         };
-        let serving = serve(listener, http::router(app), stop.clone());
+        let serving = serve_all(listener, cim, app, stop.clone());
         tokio::select! {
             () = serving => {}
             // A client that never finishes its request keeps nobody from stopping.
@@ -143,6 +186,19 @@ impl Route {
         tracing::info!("route stopped");
         anyhow::ensure!(!panicked, "a task of the route panicked");
         Ok(())
+    }
+}
+
+/// Serves on one listener or two.
+async fn serve_all(listener: TcpListener, cim: Cim, app: App, stop: CancellationToken) {
+    let router = http::router(app.clone());
+    match cim {
+        Cim::Off => serve(listener, router, stop).await,
+        Cim::Shared(gate) => serve(listener, router.merge(cim::router(app, gate)), stop).await,
+        Cim::Apart(other, gate) => {
+            let others = serve(other, cim::router_alone(app, gate), stop.clone());
+            tokio::join!(serve(listener, router, stop), others);
+        }
     }
 }
 

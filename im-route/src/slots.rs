@@ -40,6 +40,24 @@ impl Slots {
         Ok(())
     }
 
+    /// As these, but a second login is refused whatever the operator has chosen: for clients that
+    /// would take the slot from each other for ever.
+    pub(crate) fn refusing(&self) -> Self {
+        let mut slots = self.clone();
+        slots.policy.second_login = SecondLogin::Refuse;
+        slots
+    }
+
+    /// Whether a user has a session that lives.
+    pub(crate) async fn is_attached(&self, user: UserId) -> Result<bool, Refusal> {
+        for session in self.sessions.locate(&[user]).await? {
+            if self.is_alive(&session).await {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Takes the slot for a session and returns those that it displaces.
     pub(crate) async fn take(&self, session: &Session) -> Result<Vec<Session>, Refusal> {
         for _ in 0..TRIES_MAX {
