@@ -19,6 +19,7 @@ use crate::folder::Folder;
 pub(crate) struct Node {
     route: String,
     server: String,
+    cim: Vec<(&'static str, String)>,
     stop_server: CancellationToken,
     stop_route: CancellationToken,
     server_ended: oneshot::Receiver<anyhow::Result<()>>,
@@ -41,12 +42,14 @@ impl Node {
             listen: args.server_listen,
             http_listen: None,
             advertise: args.advertise.clone(),
+            cim: args.cim.server(),
             ..ServerConfig::default()
         };
         let connections = Connections::new(server_config.connections_max);
         let route_config = RouteConfig {
             listen: args.route_listen,
             slots: args.slots,
+            cim: args.cim.route(),
             ..RouteConfig::default()
         };
         let parts = im_route::Parts {
@@ -56,21 +59,30 @@ impl Node {
         };
         let route = Route::bind(route_config, parts)
             .await
-            .context("use --route-listen ADDR for another address")?;
+            .context("use --route-listen ADDR, or --cim-route-listen ADDR, for another address")?;
         let parts = im_server::Parts {
             registry: Arc::clone(&backend.registry),
             uplink: route.uplink(),
             connections,
             secret,
         };
-        let server = Server::bind(server_config, parts)
-            .await
-            .context("use --server-listen ADDR for another address")?;
+        let server = Server::bind(server_config, parts).await.context(
+            "use --server-listen ADDR, or --cim-server-listen ADDR, for another address",
+        )?;
         Ok(Self::serve(route, server, tasks, shutdown))
     }
 
     fn serve(route: Route, server: Server, tasks: Tasks, shutdown: &CancellationToken) -> Self {
         let (route_address, server_address) = (route.address(), server.client_address());
+        let cim = [
+            ("cim-route", route.cim_address()),
+            ("cim-clients", server.cim_address()),
+        ];
+        let cim = cim.into_iter().filter_map(|(name, address)| {
+            let address = address?.to_string();
+            Some((name, address))
+        });
+        let cim = cim.collect();
         let (stop_route, stop_server) = (CancellationToken::new(), CancellationToken::new());
         let (server_done, server_ended) = oneshot::channel();
         let (route_done, route_ended) = oneshot::channel();
@@ -91,6 +103,7 @@ impl Node {
         Self {
             route: format!("http://{route_address}"),
             server: server_address.to_string(),
+            cim,
             stop_server,
             stop_route,
             server_ended,
@@ -105,11 +118,13 @@ impl Node {
     }
 
     /// Where both listen.
-    pub(crate) fn addresses(&self) -> [(&'static str, String); 2] {
-        [
+    pub(crate) fn addresses(&self) -> Vec<(&'static str, String)> {
+        let mut addresses = vec![
             ("route", self.route.clone()),
             ("clients", self.server.clone()),
-        ]
+        ];
+        addresses.extend(self.cim.iter().cloned());
+        addresses
     }
 
     /// Stops the server, which tells its clients, then the route, then what they stood on.
