@@ -143,6 +143,12 @@ impl Route {
         http::router(self.app.clone())
     }
 
+    /// What its handlers use.
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> App {
+        self.app.clone()
+    }
+
     /// What the route has done so far.
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.app.uplink.delivery.counters)
