@@ -283,30 +283,27 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     }
 
     /// Leaves, and tells a route if everything that was written has arrived.
-    async fn end(self, ending: Ending) {
+    async fn end(mut self, ending: Ending) {
         self.leaving.log(match ending {
             Ending::Gone => "gone",
             Ending::Left => "left",
             Ending::Close(code) => code.name(),
         });
-        match ending {
-            Ending::Gone => {}
-            Ending::Left => self.left().await,
-            Ending::Close(_) => self.hang_up().await,
-        }
-    }
-
-    /// The client's next connection is to find what this one has confirmed.
-    async fn left(mut self) {
-        if takes_more(&mut self.stream).await {
+        let has_arrived = match ending {
+            Ending::Gone => false,
+            Ending::Left => takes_more(&mut self.stream).await,
+            Ending::Close(_) => return self.hang_up().await,
+        };
+        if has_arrived {
             let arrived = self.unconfirmed.ended();
             self.confirm(arrived);
-            let Leaving {
-                attachment,
-                context,
-            } = &self.leaving;
-            hand_over(&attachment.session, context).await;
         }
+        // Before the session ends: the client's next connection is to find it.
+        let Leaving {
+            attachment,
+            context,
+        } = &self.leaving;
+        hand_over(&attachment.session, context).await;
     }
 
     /// Nobody is to find the client here any more while it makes up its mind to hang up too.
@@ -317,8 +314,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         if hangs_up(&mut self.stream, &mut self.writing).await {
             let arrived = self.unconfirmed.ended();
             context.acks.note(session.user, &session.device, arrived);
-            hand_over(&session, &context).await;
         }
+        hand_over(&session, &context).await;
     }
 
     fn user(&self) -> UserId {

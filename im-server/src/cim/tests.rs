@@ -266,6 +266,19 @@ async fn who_vanishes_is_sent_the_same_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_confirmed_is_handed_over_before_who_vanishes_can_come_back() {
+    let mut bench = Bench::new();
+    let mut client = CimClient::attach(&mut bench, "zhangsan").await;
+    advance(Duration::from_secs(2)).await;
+    client.ping().await;
+    push(&bench, stored(10, "hello")).await;
+    assert_eq!(client.next().await.text, "hello");
+    drop(client);
+    assert_eq!(acked(&mut bench).await, [position(9)]);
+    assert!(matches!(bench.call().await, Call::Detach(_)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_sent_away_has_received_what_was_written_before() {
     let mut bench = Bench::new();
     let mut client = CimClient::attach(&mut bench, "zhangsan").await;
