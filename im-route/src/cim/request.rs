@@ -8,6 +8,7 @@ use im_common::id::UserId;
 use im_common::name::UserName;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::envelope::Failure;
 
@@ -80,7 +81,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::
     }
 }
 
-/// A body of JSON; what is none is refused as CIM's framework does.
+/// A body that is an object of JSON; anything else is refused as CIM's framework does.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -88,10 +89,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, StatusCode> {
         let body = Json::from_request(request, state).await;
-        let Json(body) = body.map_err(|rejection: JsonRejection| match rejection.status() {
+        let Json(object) = body.map_err(|rejection: JsonRejection| match rejection.status() {
             StatusCode::UNPROCESSABLE_ENTITY => StatusCode::BAD_REQUEST,
             status => status,
         })?;
-        Ok(Self(body))
+        // Read as an object first: a struct could be read from an array too.
+        let body = serde_json::from_value(Value::Object(object));
+        body.map(Self).map_err(|_| StatusCode::BAD_REQUEST)
     }
 }

@@ -460,6 +460,7 @@ async fn what_is_no_request_of_cim_gets_the_error_of_its_framework() {
             400,
             "Bad Request",
         ),
+        ("POST", "/login", json, "[]", 400, "Bad Request"),
         ("GET", "/login", json, "", 405, "Method Not Allowed"),
         ("POST", "/onlineUser", json, "{}", 405, "Method Not Allowed"),
         (
