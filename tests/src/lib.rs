@@ -1,5 +1,6 @@
 //! Harness of the end-to-end tests: clusters in one process, real processes, users on the real SDK.
 
+pub mod cim;
 pub mod circumstances;
 pub mod cluster;
 pub mod deployment;

@@ -1,0 +1,15 @@
+//! A client of CIM (crossoverJie/cim), written from its protocol alone: frames by hand over raw
+//! sockets, HTTP with JSON in which any key too many is an error, and the habits of CIM's Java SDK.
+//! It shares no code with whatever answers it.
+
+mod client;
+mod frame;
+mod inbox;
+mod route;
+mod socket;
+
+pub use client::{CimClient, Habits};
+pub use frame::{Command, FRAME_BYTES_MAX, Frame, Malformed};
+pub use inbox::{Inbox, Listener, Received};
+pub use route::{Account, CimRoute, Placed, Reply, code};
+pub use socket::CimSocket;
