@@ -117,6 +117,41 @@ impl BackendError {
 /// What a seam answers.
 pub type Result<T, E = BackendError> = std::result::Result<T, E>;
 
+/// Where a standalone keeps its store, within its data folder.
+pub const STORE_FOLDER: &str = "store";
+
+/// What outlives every process, for a tool that works on it: no sessions, no registry.
+#[derive(Clone)]
+pub struct Stores {
+    /// Accounts and logins.
+    pub directory: Arc<dyn Directory>,
+    /// Conversation logs, and how far devices are.
+    pub messages: Arc<dyn MessageStore>,
+}
+
+impl Stores {
+    /// Connects to the Redis of a cluster, whose nodes may be running.
+    #[cfg(feature = "cluster")]
+    pub async fn in_redis(redis: &RedisConfig) -> Result<Self> {
+        cluster::connect_stores(redis).await
+    }
+
+    /// Opens the folder of an embedded store, which nobody else may have open.
+    pub fn in_folder(folder: &Path) -> Result<Self> {
+        let store = Arc::new(Store::open(Some(folder))?);
+        Ok(Self {
+            directory: Arc::new(EmbeddedDirectory::new(Arc::clone(&store))),
+            messages: Arc::new(EmbeddedMessages::open(store)?),
+        })
+    }
+}
+
+impl std::fmt::Debug for Stores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stores")
+    }
+}
+
 /// All shared state of a cluster. Clones share it.
 #[derive(Clone)]
 pub struct Backend {

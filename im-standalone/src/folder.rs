@@ -6,14 +6,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use im_common::backend::STORE_FOLDER;
 
 use crate::args::Args;
 
 /// 256 bits, printed as hexadecimal digits.
 const SECRET_BYTES: usize = 32;
-
-/// The folder of the store within.
-const STORE: &str = "store";
 
 /// Where things are kept; nowhere when ephemeral.
 #[derive(Debug)]
@@ -33,14 +31,14 @@ impl Folder {
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
-            .create(path.join(STORE))
+            .create(path.join(STORE_FOLDER))
             .with_context(|| format!("cannot make the data folder {}", path.display()))?;
         Ok(Self(Some(path)))
     }
 
     /// Where the store lives.
     pub(crate) fn store(&self) -> Option<PathBuf> {
-        self.path(STORE)
+        self.path(STORE_FOLDER)
     }
 
     /// Opens the file that takes the log while the terminal shows the chat.

@@ -8,7 +8,7 @@ use super::redis::{Connection, Keys};
 use super::registry::ServerRegistry;
 use super::registry::etcd::EtcdRegistry;
 use super::sessions::redis::RedisSessions;
-use super::{Backend, EtcdConfig, RedisConfig, Result};
+use super::{Backend, EtcdConfig, RedisConfig, Result, Stores};
 use crate::tasks::Tasks;
 
 /// Connects to both, or fails with an error that says which of them cannot be reached.
@@ -25,6 +25,16 @@ pub(super) async fn connect(
         messages: Arc::new(RedisMessages::new(connection.clone(), keys.clone())),
         sessions: Arc::new(RedisSessions::new(connection, keys)),
         registry: connect_registry(etcd, tasks).await?,
+    })
+}
+
+/// Connects to Redis alone, for a tool that works on what is stored.
+pub(super) async fn connect_stores(redis: &RedisConfig) -> Result<Stores> {
+    let keys = Keys::new(&redis.prefix)?;
+    let connection = Connection::connect(&redis.urls).await?;
+    Ok(Stores {
+        directory: Arc::new(RedisDirectory::new(connection.clone(), keys.clone())),
+        messages: Arc::new(RedisMessages::new(connection, keys)),
     })
 }
 

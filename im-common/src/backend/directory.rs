@@ -42,6 +42,17 @@ pub enum Registered {
     Taken,
 }
 
+/// What became of an account that was made elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adopted {
+    /// It is stored, durably.
+    New,
+    /// The user has this name already, whatever its password; nothing has changed.
+    Known,
+    /// The id has another name here, or the name, or one with the same skeleton, another id.
+    Taken,
+}
+
 /// A device that is logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
@@ -57,6 +68,10 @@ pub trait Directory: Send + Sync {
     /// Registers a name. Of several at once with the same skeleton exactly one succeeds. The user id
     /// was never given to anybody before, also if the store has lost accounts since.
     async fn register(&self, name: &UserName, password_hash: Secret<String>) -> Result<Registered>;
+
+    /// Takes over an account that was made elsewhere, under the id that it has there. No id that
+    /// is drawn later is the same.
+    async fn adopt(&self, account: &Account) -> Result<Adopted>;
 
     /// Finds an account by name, without regard to case.
     async fn find(&self, name: &UserName) -> Result<Option<Account>>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use im_common::backend::directory::{Account, Directory, Login, Registered};
+use im_common::backend::directory::{Account, Adopted, Directory, Login, Registered};
 use im_common::backend::messages::{AppendError, Appended, MessageStore, Range};
 use im_common::backend::sessions::{Attached, Renewed, SessionStore, SlotPolicy};
 use im_common::backend::{BackendError, Result};
@@ -151,6 +151,10 @@ impl Directory for FaultyDirectory {
     async fn register(&self, name: &UserName, password_hash: Secret<String>) -> Result<Registered> {
         let call = || self.inner.register(name, password_hash.clone());
         self.gate.guard(call, lost).await
+    }
+
+    async fn adopt(&self, account: &Account) -> Result<Adopted> {
+        self.gate.guard(|| self.inner.adopt(account), lost).await
     }
 
     async fn find(&self, name: &UserName) -> Result<Option<Account>> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use super::{fresh_device, fresh_name, fresh_user};
-use crate::backend::directory::{Account, Directory, LOGINS_MAX, Login, Registered};
+use crate::backend::directory::{Account, Adopted, Directory, LOGINS_MAX, Login, Registered};
+use crate::id::UserId;
 use crate::name::UserName;
 use crate::secret::Secret;
 
@@ -19,6 +20,9 @@ pub async fn suite(directory: Arc<dyn Directory>) {
     a_look_alike_is_taken_but_not_found(directory).await;
     of_look_alikes_at_once_one_succeeds(directory).await;
     ids_are_given_once(directory).await;
+    an_adopted_account_keeps_its_id(directory).await;
+    an_adopted_account_takes_nothing_from_others(directory).await;
+    an_adopted_id_is_not_drawn(directory).await;
     a_login_ends_the_earlier_one_of_its_device(directory).await;
     only_the_login_that_holds_can_be_ended(directory).await;
     epochs_rise_after_logging_out(directory).await;
@@ -111,6 +115,54 @@ pub async fn ids_are_given_once(directory: &dyn Directory) {
     let accounts = join_all(names.iter().map(|name| register_new(directory, name))).await;
     let ids: BTreeSet<_> = accounts.iter().map(|account| account.user).collect();
     assert_eq!(ids.len(), names.len());
+}
+
+fn foreign(user: UserId, name: UserName) -> Account {
+    Account {
+        user,
+        name,
+        password_hash: Secret(String::new()),
+    }
+}
+
+/// An account that was made elsewhere is found as any other, and can be taken over again.
+pub async fn an_adopted_account_keeps_its_id(directory: &dyn Directory) {
+    let account = foreign(fresh_user(), fresh_name("Guest"));
+    assert_eq!(directory.adopt(&account).await.unwrap(), Adopted::New);
+    let found = directory.find(&account.name).await.unwrap();
+    assert_eq!(found.as_ref(), Some(&account));
+    let name = directory.name_of(account.user).await.unwrap();
+    assert_eq!(name.as_ref(), Some(&account.name));
+    assert_eq!(directory.adopt(&account).await.unwrap(), Adopted::Known);
+    assert_eq!(register(directory, &account.name).await, Registered::Taken);
+}
+
+/// Neither an id nor a name that somebody has is given to a stranger.
+pub async fn an_adopted_account_takes_nothing_from_others(directory: &dyn Directory) {
+    let owner = register_new(directory, &fresh_name("owner")).await;
+    let shouted = UserName::new(&owner.name.as_str().to_uppercase()).unwrap();
+    for stranger in [
+        foreign(owner.user, fresh_name("other")),
+        foreign(fresh_user(), owner.name.clone()),
+        foreign(fresh_user(), shouted),
+    ] {
+        assert_eq!(directory.adopt(&stranger).await.unwrap(), Adopted::Taken);
+    }
+    let known = foreign(owner.user, owner.name.clone());
+    assert_eq!(directory.adopt(&known).await.unwrap(), Adopted::Known);
+    let found = directory.find(&owner.name).await.unwrap();
+    assert_eq!(found, Some(owner), "with the password that it had");
+}
+
+/// Whoever registers next gets another id, however near the adopted one was.
+pub async fn an_adopted_id_is_not_drawn(directory: &dyn Directory) {
+    let last = register_new(directory, &fresh_name("last")).await.user;
+    let next = UserId::new(last.number() + 1).unwrap();
+    let account = foreign(next, fresh_name("next"));
+    let adopted = directory.adopt(&account).await.unwrap();
+    let after = register_new(directory, &fresh_name("after")).await.user;
+    // In a shared store somebody else may have drawn it already.
+    assert!(adopted == Adopted::Taken || after != next);
 }
 
 /// The newest login of a device holds, with its own token.

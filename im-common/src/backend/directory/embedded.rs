@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use prost::Message as _;
 
-use super::{Account, Directory, LOGINS_MAX, Login, Registered};
+use super::{Account, Adopted, Directory, LOGINS_MAX, Login, Registered};
 use crate::backend::embedded::{Change, Durable, Store, View, keys, now_ms, values};
 use crate::backend::{BackendError, Result};
 use crate::id::{DeviceId, UserId};
@@ -30,6 +30,12 @@ impl Directory for EmbeddedDirectory {
         let name = name.clone();
         let register = move |change: &mut Change<'_>| register(change, name, password_hash);
         self.store.write(Durable::Now, register).await
+    }
+
+    async fn adopt(&self, account: &Account) -> Result<Adopted> {
+        let account = account.clone();
+        let adopt = move |change: &mut Change<'_>| adopt(change, &account);
+        self.store.write(Durable::Now, adopt).await
     }
 
     async fn find(&self, name: &UserName) -> Result<Option<Account>> {
@@ -94,22 +100,53 @@ fn register(
     if change.get(&keys::name(&name))?.is_some() {
         return Ok(Registered::Taken);
     }
-    let newest = change.get(&keys::newest_user())?;
-    let newest = newest.map(|value| values::user(&value)).transpose()?;
-    let number = newest.map_or(1, |user| user.number() + 1);
-    let user = UserId::new(number).map_err(BackendError::unavailable)?;
-    let record = AccountRecord {
-        name: name.to_string(),
-        password_hash: password_hash.0.clone(),
-    };
-    change.insert(keys::newest_user(), values::number(number));
-    change.insert(keys::name(&name), values::number(number));
-    change.insert(keys::account(user), record.encode_to_vec());
-    Ok(Registered::New(Account {
-        user,
+    let account = Account {
+        user: draw_id(change)?,
         name,
         password_hash,
-    }))
+    };
+    change.insert(keys::newest_user(), values::number(account.user.number()));
+    enter(change, &account);
+    Ok(Registered::New(account))
+}
+
+/// The next id after the newest that was drawn which no adopted account has.
+fn draw_id(change: &Change<'_>) -> Result<UserId> {
+    let newest = change.get(&keys::newest_user())?;
+    let newest = newest.map(|value| values::user(&value)).transpose()?;
+    let mut number = newest.map_or(0, UserId::number);
+    loop {
+        number += 1;
+        let user = UserId::new(number).map_err(BackendError::unavailable)?;
+        if change.get(&keys::account(user))?.is_none() {
+            return Ok(user);
+        }
+    }
+}
+
+fn adopt(change: &mut Change<'_>, account: &Account) -> Result<Adopted> {
+    let holder = change.get(&keys::name(&account.name))?;
+    let holder = holder.map(|user| values::user(&user)).transpose()?;
+    let known = change.get(&keys::account(account.user))?;
+    let known: Option<AccountRecord> = known.map(|value| values::record(&value)).transpose()?;
+    match (holder, known) {
+        (None, None) => {
+            enter(change, account);
+            Ok(Adopted::New)
+        }
+        (_, Some(known)) if known.name == account.name.as_str() => Ok(Adopted::Known),
+        _ => Ok(Adopted::Taken),
+    }
+}
+
+fn enter(change: &mut Change<'_>, account: &Account) {
+    let record = AccountRecord {
+        name: account.name.to_string(),
+        password_hash: account.password_hash.0.clone(),
+    };
+    let number = values::number(account.user.number());
+    change.insert(keys::name(&account.name), number);
+    change.insert(keys::account(account.user), record.encode_to_vec());
 }
 
 /// One epoch for all devices of a user, so that nothing is kept of devices that logged out. The

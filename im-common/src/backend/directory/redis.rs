@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use async_trait::async_trait;
 
-use super::{Account, Directory, LOGINS_MAX, Login, Registered};
+use super::{Account, Adopted, Directory, LOGINS_MAX, Login, Registered};
 use crate::backend::redis::{Call, Connection, Keys, Script};
 use crate::backend::{BackendError, Result};
 use crate::id::{DeviceId, UserId};
@@ -47,6 +47,16 @@ impl RedisDirectory {
         Err(BackendError::unavailable("no user id is free"))
     }
 
+    /// Makes the name the account's; returns whether nobody else has it.
+    async fn claim(&self, account: &Account) -> Result<bool> {
+        let claim = CLAIM
+            .on(&[self.keys.account(&account.name)])
+            .arg(account.user.number())
+            .arg(account.name.as_str())
+            .arg(&account.password_hash.0);
+        self.connection.call(&claim).await
+    }
+
     /// Makes the account known under its id. Idempotent, so that whoever finds the account by name
     /// can complete a registration that was cut short.
     async fn enter(&self, account: &Account) -> Result<()> {
@@ -59,22 +69,29 @@ impl RedisDirectory {
 #[async_trait]
 impl Directory for RedisDirectory {
     async fn register(&self, name: &UserName, password_hash: Secret<String>) -> Result<Registered> {
-        let user = self.draw_id().await?;
-        let claim = CLAIM
-            .on(&[self.keys.account(name)])
-            .arg(user.number())
-            .arg(name.as_str())
-            .arg(&password_hash.0);
-        if !self.connection.call::<bool>(&claim).await? {
-            return Ok(Registered::Taken);
-        }
         let account = Account {
-            user,
+            user: self.draw_id().await?,
             name: name.clone(),
             password_hash,
         };
+        if !self.claim(&account).await? {
+            return Ok(Registered::Taken);
+        }
         self.enter(&account).await?;
         Ok(Registered::New(account))
+    }
+
+    async fn adopt(&self, account: &Account) -> Result<Adopted> {
+        match self.name_of(account.user).await? {
+            Some(name) if name == account.name => return Ok(Adopted::Known),
+            Some(_) => return Ok(Adopted::Taken),
+            None => {}
+        }
+        if !self.claim(account).await? {
+            return Ok(Adopted::Taken);
+        }
+        self.enter(account).await?;
+        Ok(Adopted::New)
     }
 
     async fn find(&self, name: &UserName) -> Result<Option<Account>> {
