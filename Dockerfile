@@ -7,7 +7,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release --workspace \
     && mkdir /out \
-    && cp target/release/im target/release/im-route target/release/im-server target/release/im-standalone /out/
+    && cp target/release/im target/release/im-route target/release/im-server target/release/im-standalone target/release/im-admin /out/
 
 # etcd as Debian ships it, which is the one that the tests run against.
 FROM debian:bookworm-slim AS etcd

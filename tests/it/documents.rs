@@ -47,6 +47,7 @@ fn crates_depend_only_on_whom_they_may() {
     assert_eq!(ours("im-client"), ["im-common"]);
     assert_eq!(ours("im-server"), ["im-common"]);
     assert_eq!(ours("im-route"), ["im-common"]);
+    assert_eq!(ours("im-admin"), ["im-common"]);
     assert_eq!(
         ours("im-standalone"),
         ["im-client", "im-common", "im-route", "im-server"]
@@ -94,7 +95,14 @@ fn planted_bugs_are_in_nothing_that_is_installed() {
         let common = lines.iter().find(|line| line.starts_with("im-common "));
         common.expect("all need im-common").contains("planted")
     };
-    for package in ["im-client", "im-server", "im-route", "im-standalone"] {
+    let installed = [
+        "im-client",
+        "im-server",
+        "im-route",
+        "im-standalone",
+        "im-admin",
+    ];
+    for package in installed {
         assert!(!is_planted(package), "{package} is built with planted bugs");
     }
     assert!(is_planted("im-tests"), "or this test proves nothing");
@@ -171,6 +179,7 @@ fn documents_link_to_files_that_exist() {
         "docs/CLIENT.md",
         "docs/PROTOCOL.md",
         "docs/VOCABULARY.md",
+        "docs/MIGRATING-FROM-CIM.md",
     ] {
         let text = read(document);
         let folder = root().join(document);

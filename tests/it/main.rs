@@ -5,6 +5,7 @@ mod bad_input;
 mod blocking;
 mod bounds;
 mod chat;
+mod cim;
 mod cluster;
 mod command_line;
 mod disk_full;

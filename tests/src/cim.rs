@@ -7,9 +7,11 @@ mod frame;
 mod inbox;
 mod route;
 mod socket;
+mod store;
 
-pub use client::{CimClient, Habits};
+pub use client::{CimClient, Habits, NotBuilt};
 pub use frame::{Command, FRAME_BYTES_MAX, Frame, Malformed};
 pub use inbox::{Inbox, Listener, Received};
-pub use route::{Account, CimRoute, Placed, Reply, code};
+pub use route::{Account, CimRoute, NoReply, Nothing, Placed, Reply, code};
 pub use socket::CimSocket;
+pub use store::CimStore;

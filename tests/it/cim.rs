@@ -1,0 +1,3 @@
+//! CIM's clients in our cluster, and its users moving in.
+
+mod moving;
