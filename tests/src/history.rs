@@ -8,6 +8,7 @@
 mod actor;
 mod bits;
 pub mod checker;
+mod guest;
 mod log;
 mod recent;
 mod verdict;
@@ -25,9 +26,10 @@ use tokio::time::{Instant, interval, timeout};
 
 pub use actor::{Actor, Pace};
 pub use checker::{ActorIx, Checker};
+pub use guest::Guest;
 pub use verdict::{Kind, Verdict, Violation};
 
-use checker::{Handled, Outcome};
+use checker::{Handled, Outcome, Place};
 use recent::{Entry, Recent};
 
 /// How often a history that is to settle is looked at.
@@ -192,11 +194,15 @@ impl History {
         result: &Result<Receipt, SendError>,
         took: Duration,
     ) {
-        let mut state = self.shared.state.lock();
-        let outcome = Outcome::from(result);
         if let Ok(receipt) = result {
+            let mut state = self.shared.state.lock();
             state.checker.stored(author, number, &receipt.position);
         }
+        self.ended_as(author, number, Outcome::from(result), took);
+    }
+
+    fn ended_as(&self, author: ActorIx, number: u32, outcome: Outcome, took: Duration) {
+        let mut state = self.shared.state.lock();
         state.checker.end(author, number, outcome, took);
         self.note(&mut state, Entry::Ended(author, number, outcome, took));
     }
@@ -210,14 +216,30 @@ impl History {
             &Handled {
                 sender,
                 device: message.sender_device.as_ref(),
-                conversation: &message.conversation,
-                epoch: message.epoch,
-                sequence: message.sequence,
+                place: Some(Place {
+                    conversation: &message.conversation,
+                    epoch: message.epoch,
+                    sequence: message.sequence,
+                }),
                 text: &message.text,
             },
         );
         let number = checker::number_of(&message.text);
         self.note(&mut state, Entry::Handled(reader, sender, number, place));
+    }
+
+    /// As [`History::on_message`], of a reader who is not told where the message is.
+    fn on_text(&self, reader: ActorIx, sender: UserId, text: &str) {
+        let mut state = self.shared.state.lock();
+        let seen = Handled {
+            sender,
+            device: None,
+            place: None,
+            text,
+        };
+        state.checker.handle(reader, &seen);
+        let number = checker::number_of(text);
+        self.note(&mut state, Entry::Heard(reader, sender, number));
     }
 
     fn rewound(&self, reader: ActorIx, conversation: &ConversationId) {

@@ -59,14 +59,21 @@ pub struct Handled<'a> {
     pub sender: UserId,
     /// From which device, where the cluster says so.
     pub device: Option<&'a DeviceId>,
+    /// Where it is; CIM tells its clients nothing of that.
+    pub place: Option<Place<'a>>,
+    /// What it says.
+    pub text: &'a str,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
     /// In which log.
     pub conversation: &'a ConversationId,
     /// In which life of the log.
     pub epoch: LogEpoch,
-    /// At which place.
+    /// At which sequence.
     pub sequence: Sequence,
-    /// What it says.
-    pub text: &'a str,
 }
 
 /// Takes in events and finds what must not be.
@@ -103,6 +110,8 @@ struct Record {
     complete_to: usize,
     handled: HashMap<ActorIx, Bits>,
     last: HashMap<usize, (LogEpoch, Sequence)>,
+    /// Of each author and log, where places are not told: the last number.
+    last_of: HashMap<(ActorIx, usize), u32>,
     lately: VecDeque<(ActorIx, u32)>,
     may_repeat: HashSet<(ActorIx, u32)>,
 }
@@ -139,6 +148,7 @@ impl Checker {
             complete_to: 0,
             handled: HashMap::new(),
             last: HashMap::new(),
+            last_of: HashMap::new(),
             lately: VecDeque::new(),
             may_repeat: HashSet::new(),
         });
@@ -164,6 +174,7 @@ impl Checker {
         let lately = std::mem::take(&mut record.lately);
         record.may_repeat.extend(lately);
         record.last.clear();
+        record.last_of.clear();
     }
 
     /// A reader was told that a log lost something or began anew.
@@ -244,7 +255,7 @@ impl Checker {
     /// A handler saw a message.
     pub fn handle(&mut self, reader: ActorIx, seen: &Handled<'_>) {
         self.handled += 1;
-        let Some(slot) = self.author_of(seen) else {
+        let Some(slot) = self.author_of(reader, seen) else {
             let reader = self.label(reader);
             let text: String = seen.text.chars().take(40).collect();
             let sender = seen.sender;
@@ -252,9 +263,15 @@ impl Checker {
                 format!("{reader} was given {text:?} as by user {sender}, who did not say so")
             });
         };
-        let log = self.log(seen.conversation);
-        self.place(log, seen.epoch, seen.sequence, slot);
-        self.read_on(reader, log, seen, slot);
+        let goes_back = match seen.place {
+            Some(at) => {
+                let log = self.log(at.conversation);
+                self.place(log, at.epoch, at.sequence, slot);
+                self.move_on(reader, log, (at.epoch, at.sequence))
+            }
+            None => self.move_on_unplaced(reader, slot),
+        };
+        self.read_on(reader, slot, goes_back);
     }
 
     /// Sends that are not ended.
@@ -299,9 +316,32 @@ impl Checker {
         format!("{}/{}", record.name.as_str(), record.device)
     }
 
-    fn read_on(&mut self, reader: ActorIx, log: usize, seen: &Handled<'_>, slot: Slot) {
+    /// Notes that a reader has come to a place, and returns what is wrong with that.
+    fn move_on(
+        &mut self,
+        reader: ActorIx,
+        log: usize,
+        here: (LogEpoch, Sequence),
+    ) -> Option<String> {
+        let last = self.record(reader).last.insert(log, here)?;
+        let (conversation, log) = &self.logs[log];
+        let goes_back = last.1 >= here.1 && (last.0 == here.0 || !log.was_rewound);
+        goes_back.then(|| format!("{conversation}/{} after {last:?}", here.1))
+    }
+
+    /// The same for a reader who is told no places: what one author says in one log comes in order.
+    fn move_on_unplaced(&mut self, reader: ActorIx, slot: Slot) -> Option<String> {
+        let sent = *self.sent(slot.author, slot.number);
+        let log = sent.log? as usize;
+        let key = (slot.author, log);
+        let last = self.record(reader).last_of.insert(key, slot.number)?;
+        let goes_back = last >= slot.number && !sent.is_retried;
+        let conversation = &self.logs[log].0;
+        goes_back.then(|| format!("{} in {conversation} after {last}", slot.number))
+    }
+
+    fn read_on(&mut self, reader: ActorIx, slot: Slot, goes_back: Option<String>) {
         let key = (slot.author, slot.number);
-        let here = (seen.epoch, seen.sequence);
         let record = &mut self.actors[reader.0 as usize];
         let is_new = record
             .handled
@@ -309,34 +349,29 @@ impl Checker {
             .or_default()
             .add(slot.number);
         let may_repeat = record.may_repeat.contains(&key);
-        let last = record.last.insert(log, here);
         if record.lately.len() == REPEATED_MAX {
             record.lately.pop_front();
         }
         record.lately.push_back(key);
-        let was_rewound = self.logs[log].1.was_rewound;
-        let goes_back =
-            last.is_some_and(|last| last.1 >= here.1 && (last.0 == here.0 || !was_rewound));
-        let place = format!("{}/{}", self.logs[log].0, here.1);
         let (reader_is, author) = (self.label(reader), self.label(slot.author));
         let number = slot.number;
         if slot.author == reader {
             self.object(Kind::Doubled, || {
-                format!("{reader_is} was given its own {number} at {place}")
+                format!("{reader_is} was given its own {number}")
             });
         } else if !is_new && !may_repeat {
             self.object(Kind::Doubled, || {
-                format!("{reader_is} saw {number} of {author} again at {place}")
+                format!("{reader_is} saw {number} of {author} again")
             });
-        } else if goes_back && !may_repeat {
-            self.object(Kind::Reordered, || {
-                format!("{reader_is} saw {place} after {last:?}")
-            });
+        } else if let Some(order) = goes_back
+            && !may_repeat
+        {
+            self.object(Kind::Reordered, || format!("{reader_is} saw {order}"));
         }
     }
 
-    /// Which message it is, if its sender really said that.
-    fn author_of(&self, seen: &Handled<'_>) -> Option<Slot> {
+    /// Which message it is, if its sender really said that, and there.
+    fn author_of(&self, reader: ActorIx, seen: &Handled<'_>) -> Option<Slot> {
         let number = number_of(seen.text)?;
         let (_, rest) = seen.text.split_once('@')?;
         let device = DeviceId::new(rest.split_once(' ')?.0).ok()?;
@@ -345,9 +380,13 @@ impl Checker {
         }
         let author = *self.index.get(&(seen.sender, device))?;
         let sent = self.actors[author.0 as usize].sent.get(number as usize)?;
+        let reader = self.actors[reader.0 as usize].user;
         let is_meant_for = sent.log.is_none_or(|log| {
             let (conversation, _) = &self.logs[log as usize];
-            conversation == seen.conversation
+            match seen.place {
+                Some(at) => at.conversation == conversation,
+                None => conversation.admits(reader),
+            }
         });
         (sent.digest == digest(seen.text) && is_meant_for).then_some(Slot { author, number })
     }

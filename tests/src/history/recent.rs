@@ -20,6 +20,8 @@ pub(super) enum Entry {
     Ended(ActorIx, u32, Outcome, Duration),
     /// Reader, sender, the sender's number, and (epoch, sequence).
     Handled(ActorIx, UserId, Option<u32>, (u64, u64)),
+    /// Reader, sender, and the sender's number; the place was not told.
+    Heard(ActorIx, UserId, Option<u32>),
     Rewound(ActorIx),
 }
 
@@ -51,6 +53,11 @@ impl Recent {
                 }
                 Entry::Handled(actor, sender, number, (epoch, sequence)) => format!(
                     "{} handles {} of user {sender} at {epoch:x}/{sequence}",
+                    label(*actor),
+                    number.map_or_else(|| "?".into(), |number| number.to_string()),
+                ),
+                Entry::Heard(actor, sender, number) => format!(
+                    "{} hears {} of user {sender}",
                     label(*actor),
                     number.map_or_else(|| "?".into(), |number| number.to_string()),
                 ),

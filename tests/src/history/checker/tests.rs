@@ -78,9 +78,22 @@ impl Tale {
         let seen = Handled {
             sender,
             device: None,
-            conversation: &chat(),
-            epoch: LogEpoch(epoch),
-            sequence: Sequence(sequence),
+            place: Some(Place {
+                conversation: &chat(),
+                epoch: LogEpoch(epoch),
+                sequence: Sequence(sequence),
+            }),
+            text,
+        };
+        self.checker.handle(self.bob, &seen);
+    }
+
+    /// Bob is told no places.
+    fn hear_from(&mut self, sender: UserId, text: &str) {
+        let seen = Handled {
+            sender,
+            device: None,
+            place: None,
             text,
         };
         self.checker.handle(self.bob, &seen);
@@ -302,4 +315,39 @@ fn a_further_device_gets_what_is_sent_once_it_is_there() {
     tale.accept(two, 2);
     tale.see(&second, 7, 2);
     assert_eq!(tale.verdict().lost, 1, "the phone has not seen it");
+}
+
+#[test]
+fn without_places_order_and_repetition_show_all_the_same() {
+    let two_heard = |order: &[usize]| {
+        let mut tale = Tale::begin();
+        let sent = [tale.send(), tale.send()];
+        for (number, _) in &sent {
+            let took = Duration::from_millis(1);
+            let alice = tale.alice;
+            tale.checker.end(alice, *number, Outcome::Accepted, took);
+        }
+        for &index in order {
+            tale.hear_from(user(1), &sent[index].1);
+        }
+        sums(&tale.verdict())
+    };
+    assert_eq!(two_heard(&[0, 1]), [0; 5]);
+    assert_eq!(two_heard(&[0]), [1, 0, 0, 0, 0]);
+    assert_eq!(two_heard(&[0, 1, 1]), [0, 1, 0, 0, 0]);
+    assert_eq!(two_heard(&[1, 0]), [0, 0, 1, 0, 0]);
+}
+
+#[test]
+fn without_places_a_wrong_sender_shows_all_the_same() {
+    let mut tale = Tale::begin();
+    let (one, first) = tale.send();
+    tale.accept(one, 1);
+    tale.hear_from(user(3), &first);
+    assert_eq!(sums(&tale.verdict()), [1, 0, 0, 1, 0]);
+    // Nor is it meant for everybody.
+    let carol = tale.checker.enter(user(3), &name("carol"), &device("cim"));
+    tale.bob = carol;
+    tale.hear_from(user(1), &first);
+    assert_eq!(sums(&tale.verdict()), [1, 0, 0, 2, 0]);
 }
