@@ -1,6 +1,7 @@
 //! `TestCluster`: routes and servers in this process, on port 0, over any kind of shared state; or
 //! the standalone binary behind the same face.
 
+mod cim;
 mod home;
 
 use std::net::SocketAddr;
@@ -59,6 +60,8 @@ pub struct TestCluster {
 pub struct RouteNode {
     /// The base of its HTTP API.
     pub url: String,
+    /// Where CIM's endpoints are, if it has them.
+    pub cim: Option<SocketAddr>,
     /// What it has done.
     pub counters: Arc<Counters>,
     running: Running,
@@ -135,18 +138,23 @@ impl TestCluster {
 
     /// The standalone binary.
     pub async fn standalone() -> Self {
-        let mut process = Process::start(
-            "im-standalone",
-            &[
-                "--headless",
-                "--ephemeral",
-                "--route-listen=127.0.0.1:0",
-                "--server-listen=127.0.0.1:0",
-            ],
-        )
-        .await;
+        Self::standalone_with(&[]).await
+    }
+
+    /// The standalone binary, with further options.
+    pub async fn standalone_with(options: &[&str]) -> Self {
+        let defaults = [
+            "--headless",
+            "--ephemeral",
+            "--route-listen=127.0.0.1:0",
+            "--server-listen=127.0.0.1:0",
+        ];
+        let options: Vec<&str> = defaults.iter().chain(options).copied().collect();
+        let mut process = Process::start("im-standalone", &options).await;
         let ready = process.ready().await;
         let url = ready["route"].as_str().expect("a route address").to_owned();
+        let cim = ready["cim-route"].as_str();
+        let cim = cim.map(|address| address.parse().expect("an address"));
         let running = Running {
             home: Home::Here,
             stop: CancellationToken::new(),
@@ -154,6 +162,7 @@ impl TestCluster {
         };
         let route = RouteNode {
             url,
+            cim,
             counters: Arc::default(),
             running,
         };
@@ -228,11 +237,13 @@ impl TestCluster {
         let bound = home.run(Route::bind(config, parts)).await;
         let route = bound.expect("a route binds");
         let (url, counters) = (format!("http://{}", route.address()), route.counters());
+        let cim = route.cim_address();
         let running = self.run(home, move |stop| async move {
             route.run(stop.cancelled_owned()).await
         });
         self.routes.push(RouteNode {
             url,
+            cim,
             counters,
             running,
         });

@@ -43,11 +43,18 @@ async fn import(cim: &CimStore, options: &[&str]) -> (Option<i32>, String, Ended
 }
 
 async fn texts(stores: &Stores, conversation: &ConversationId) -> Vec<(UserId, String)> {
-    let all = Range::After(Sequence(0));
-    let page = stores.messages.read(conversation, all, 100).await;
-    let messages = page.expect("the store answers").messages.into_iter();
-    let text = |message: im_common::message::StoredMessage| (message.sender.user, message.text);
-    messages.map(text).collect()
+    let mut texts = Vec::new();
+    loop {
+        // A page is bounded by the length of its texts too.
+        let rest = Range::After(Sequence(texts.len() as u64));
+        let page = stores.messages.read(conversation, rest, 100).await;
+        let messages = page.expect("the store answers").messages;
+        if messages.is_empty() {
+            return texts;
+        }
+        let messages = messages.into_iter();
+        texts.extend(messages.map(|message| (message.sender.user, message.text)));
+    }
 }
 
 async fn filled() -> (CimStore, [Account; 2]) {

@@ -89,6 +89,11 @@ impl CimSocket {
         ended.expect("the server closes in time");
     }
 
+    /// Ends it as a network does that fails: no farewell, and what is on its way is gone.
+    pub fn cut(self) {
+        self.stream.set_zero_linger().expect("an open socket");
+    }
+
     /// Whether the server still answers: a ping is followed by a pong, whatever comes before it.
     pub async fn is_alive(&mut self) -> bool {
         // Not the user's id: CIM's SDK pings with that of whatever client was built last.
