@@ -59,11 +59,13 @@ pub(crate) struct Excluded {
 }
 
 /// Faults that every commit is tried with: the quick ones that break most.
-pub(crate) const SHORT: [(&str, Profile); 4] = [
+pub(crate) const SHORT: [(&str, Profile); 6] = [
     ("F-01", Profile::Cluster),
     ("F-01", Profile::Embedded),
     ("F-02", Profile::Cluster),
     ("F-12", Profile::Cluster),
+    ("C-01", Profile::Cluster),
+    ("C-01", Profile::Embedded),
 ];
 
 /// Rows that are not scenarios here.
@@ -99,6 +101,7 @@ pub(crate) fn all() -> Vec<Scenario> {
         scenarios::disk::table(),
         scenarios::clients::table(),
         scenarios::clocks::table(),
+        scenarios::cim::table(),
     ]
     .into_iter()
     .flatten()

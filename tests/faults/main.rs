@@ -6,6 +6,7 @@
 
 mod campaign;
 mod catalogue;
+mod guests;
 mod load;
 mod options;
 mod outages;

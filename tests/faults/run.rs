@@ -10,6 +10,7 @@ use im_tests::history::{Actor, ActorIx, History, Verdict};
 use im_tests::user::PASSWORD;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::guests::Guests;
 use crate::load::Load;
 use crate::options::RunOptions;
 use crate::outages::{Outages, percentile};
@@ -35,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) history: History,
     /// Users, and what they send.
     pub(crate) load: Load,
+    /// Users of CIM, where a scenario has some. They stay until the end.
+    pub(crate) guests: Option<Guests>,
     /// Random choices, by the seed.
     pub(crate) dice: Dice,
     /// What was found.
@@ -77,6 +80,7 @@ impl Run {
             deployment,
             history,
             load,
+            guests: None,
             dice,
             findings: Findings::default(),
             expected: Vec::new(),

@@ -1,5 +1,6 @@
 //! The scenarios, by what they break. Each table is part of the catalogue.
 
+pub(crate) mod cim;
 pub(crate) mod clients;
 pub(crate) mod clocks;
 pub(crate) mod disk;

@@ -58,6 +58,8 @@ pub struct Plan {
     pub servers: usize,
     /// How many routes, where there are several.
     pub routes: usize,
+    /// Whether clients of CIM are let in.
+    pub speaks_cim: bool,
     /// Further options of every server, or of the standalone.
     pub server_options: Vec<String>,
     /// The standalone keeps its data on a file system of this size of its own.
@@ -75,6 +77,7 @@ impl Plan {
             profile,
             servers: 3,
             routes: 2,
+            speaks_cim: false,
             server_options: Vec::new(),
             data_bytes_max: None,
             binaries,
@@ -146,6 +149,16 @@ impl Deployment {
     pub fn urls(&self) -> Vec<String> {
         let standalone = self.standalone.iter().map(|node| node.http.address());
         let routes = self.routes.iter().map(|route| route.for_clients.address());
+        standalone
+            .chain(routes)
+            .map(|address| format!("http://{address}"))
+            .collect()
+    }
+
+    /// Addresses of CIM's endpoints, if there are any; without proxies.
+    pub fn cim_urls(&self) -> Vec<String> {
+        let standalone = self.standalone.iter().filter_map(|node| node.cim);
+        let routes = self.routes.iter().filter_map(|route| route.cim);
         standalone
             .chain(routes)
             .map(|address| format!("http://{address}"))

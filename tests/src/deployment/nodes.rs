@@ -30,6 +30,8 @@ pub struct RouteNode {
     pub daemon: Daemon,
     /// Its real address, past all proxies.
     pub address: SocketAddr,
+    /// Where CIM's endpoints are, if it has them.
+    pub cim: Option<SocketAddr>,
     /// Between clients and it.
     pub for_clients: Proxy,
     /// Between servers and it.
@@ -50,6 +52,8 @@ pub struct Standalone {
     pub http: Proxy,
     /// The real address of its HTTP API, past all proxies.
     pub route: SocketAddr,
+    /// Where CIM's endpoints are, if it has them.
+    pub cim: Option<SocketAddr>,
     /// Where it keeps everything.
     pub data: std::path::PathBuf,
     /// The file system of its own, where it has one; goes after the process.
@@ -88,6 +92,9 @@ impl ServerNode {
             format!("--etcd=http://{}", to_etcd.address()),
             format!("--secret-file={}", plan.folder.join(SECRET_FILE).display()),
         ];
+        if plan.speaks_cim {
+            arguments.push(format!("--cim-listen={}", here()));
+        }
         arguments.extend(plan.server_options.iter().cloned());
         let binary = plan.binaries.join("im-server");
         let name = format!("server-{number}");
@@ -117,13 +124,15 @@ impl RouteNode {
             (None, Some(cluster)) => cluster.urls().join(","),
             (None, None) => anyhow::bail!("a route needs a Redis"),
         };
-        let arguments = vec![
+        let cim = plan.speaks_cim.then(here);
+        let mut arguments = vec![
             format!("--listen={address}"),
             format!("--advertise={}", for_servers.address()),
             format!("--redis={redis}"),
             format!("--etcd=http://{}", to_etcd.address()),
             format!("--secret-file={}", plan.folder.join(SECRET_FILE).display()),
         ];
+        arguments.extend(cim.map(|address| format!("--cim-listen={address}")));
         let binary = plan.binaries.join("im-route");
         let name = format!("route-{number}");
         let mut daemon = Daemon::new(binary, name, &plan.folder, arguments);
@@ -131,6 +140,7 @@ impl RouteNode {
         Ok(Self {
             daemon,
             address,
+            cim,
             for_clients,
             for_servers,
             to_redis,
@@ -149,13 +159,18 @@ impl Standalone {
             Some(bytes) => Some(Mount::new(&data, bytes)?),
             None => None,
         };
-        let arguments = vec![
+        let cim = plan.speaks_cim.then(here);
+        let mut arguments = vec![
             "--headless".to_owned(),
             format!("--data-dir={}", data.display()),
             format!("--route-listen={route}"),
             format!("--server-listen={listen}"),
             format!("--advertise={}", clients.address()),
         ];
+        if let Some(route) = cim {
+            arguments.push(format!("--cim-route-listen={route}"));
+            arguments.push(format!("--cim-server-listen={}", here()));
+        }
         let binary = plan.binaries.join("im-standalone");
         let mut daemon = Daemon::new(binary, "standalone".to_owned(), &plan.folder, arguments);
         daemon.start().await?;
@@ -164,6 +179,7 @@ impl Standalone {
             clients,
             http,
             route,
+            cim,
             data,
             _mount: mount,
         })

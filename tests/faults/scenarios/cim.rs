@@ -1,0 +1,95 @@
+//! Users of CIM among the others.
+
+use futures::FutureExt as _;
+use im_tests::cim::{CimRoute, Habits, code};
+use im_tests::deployment::Profile::{Cluster, Embedded};
+use tokio::time::Instant;
+
+use super::seconds;
+use crate::catalogue::Scenario;
+use crate::guests::Guests;
+use crate::run::Run;
+
+/// The drain that the scenario asks for, and a moment to end.
+const DRAIN_WITHIN: std::time::Duration = seconds(10);
+/// The SDK's pause before it logs in again, and then some.
+const BACK_WITHIN: std::time::Duration = seconds(30);
+
+pub(crate) fn table() -> Vec<Scenario> {
+    vec![
+        Scenario::new(
+            "C-01",
+            "as many users of CIM as of our client chat while servers are restarted",
+            &[Cluster, Embedded],
+            "nothing lost, doubled, out of order or under another name; all are back, and listed",
+            |run| restarted(run).boxed_local(),
+        )
+        .shaped(|plan| {
+            plan.speaks_cim = true;
+            plan.server_options.push("--drain=4s".to_owned());
+        }),
+    ]
+}
+
+async fn restarted(run: &mut Run) -> anyhow::Result<()> {
+    let habits = if run.options.long {
+        Habits::SDK
+    } else {
+        Habits::BRISK
+    };
+    let (urls, count) = (run.deployment.cim_urls(), run.options.users);
+    let mut guests = Guests::gather(&run.history, &urls, count, habits).await;
+    guests.start(&run.load.shared(), run.options.rate, &mut run.dice);
+    let until = Instant::now() + run.stretch(seconds(8), seconds(60));
+    let mut turn = 0;
+    while Instant::now() < until {
+        run.load_for(seconds(2)).await;
+        run.fault("restart a server");
+        let status = restart(run, turn).await?;
+        run.check(status.success(), format!("a server ended with {status}"));
+        turn += 1;
+    }
+    run.load_for(seconds(2)).await;
+    guests.stop().await?;
+    let missing = guests.missing(BACK_WITHIN).await;
+    run.check(missing == 0, format!("{missing} guests are not connected"));
+    check_listed(run, &guests, &urls[0]).await?;
+    run.note(format!("{turn} restarts, {count} guests"));
+    run.guests = Some(guests);
+    Ok(())
+}
+
+/// One server after another, or the standalone.
+async fn restart(run: &mut Run, turn: usize) -> anyhow::Result<std::process::ExitStatus> {
+    let count = run.deployment.servers.len();
+    let daemon = match run.deployment.standalone.as_mut() {
+        Some(standalone) => &mut standalone.daemon,
+        None => &mut run.deployment.servers[turn % count].daemon,
+    };
+    let status = daemon.stop(DRAIN_WITHIN).await?;
+    daemon.start().await?;
+    Ok(status)
+}
+
+/// Everybody is online for CIM's clients too, and nobody can log in a second time.
+async fn check_listed(run: &mut Run, guests: &Guests, url: &str) -> anyhow::Result<()> {
+    let route = CimRoute::new(url);
+    let online = route.online().await?.body.unwrap_or_default();
+    let is_there = |name: &str| online.iter().any(|user| user.user_name == name);
+    for guest in guests.all() {
+        let account = guest.account();
+        let name = &account.user_name;
+        run.check(is_there(name), format!("{name} is not listed"));
+        let second = route.log_in(account).await?.code;
+        run.check(
+            second == code::REPEAT_LOGIN,
+            format!("{name} logs in a second time: {second}"),
+        );
+    }
+    let natives = run.load.shared();
+    for actor in natives.iter() {
+        let name = actor.name().as_str();
+        run.check(is_there(name), format!("{name} is not listed"));
+    }
+    Ok(())
+}
