@@ -196,3 +196,24 @@ fn documents_link_to_files_that_exist() {
         }
     }
 }
+
+#[test]
+fn every_fault_of_cim_has_a_test_that_there_is() {
+    let guide = read("docs/MIGRATING-FROM-CIM.md");
+    let rows = |letter: char, count: usize| (1..=count).map(move |n| format!("| {letter}{n} |"));
+    for row in rows('L', 15).chain(rows('R', 12)).chain(rows('S', 11)) {
+        assert!(guide.contains(&row), "no row {row}");
+    }
+    let tests: String = std::fs::read_dir(root().join("tests/it/cim"))
+        .expect("a folder")
+        .map(|file| std::fs::read_to_string(file.expect("a file").path()).expect("a text"))
+        .collect();
+    let (_, faults) = guide.split_once("## CIM's faults").expect("a chapter");
+    for row in faults.lines().filter(|line| line.starts_with("| ")) {
+        let shown_by = row.rsplit('|').nth(1).expect("a last column");
+        for name in shown_by.split('`').skip(1).step_by(2) {
+            let is_there = tests.contains(&format!("fn {name}(")) || root().join(name).exists();
+            assert!(is_there, "{name} is no test");
+        }
+    }
+}
