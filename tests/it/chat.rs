@@ -257,7 +257,11 @@ async fn a_suspended_chat_gives_the_terminal_back_and_goes_on() {
     let command = room.command("alice");
     let terminal = Terminal::run("env PS1='shell$ ' bash --norc -i");
     terminal.shows("shell$").await;
-    terminal.type_line(&command);
+    let pid_file = room.home.path().join("pid");
+    let script = room.home.path().join("chat");
+    let remembered = format!("echo $$ >{}; exec {command}\n", pid_file.display());
+    std::fs::write(&script, remembered).expect("written");
+    terminal.type_line(&format!("sh {}", script.display()));
     terminal.shows("connected as alice").await;
     terminal.type_text("half a line");
     terminal.shows("alice> half a line").await;
@@ -266,6 +270,21 @@ async fn a_suspended_chat_gives_the_terminal_back_and_goes_on() {
     terminal.type_line("stty -a | grep -o -- '-\\?icanon'");
     let is_ordinary = |screen: &str| screen.lines().any(|line| line.trim() == "icanon");
     terminal.until("ordinary modes", is_ordinary).await;
+    terminal.type_line("fg");
+    terminal
+        .until("the line again", |screen| {
+            last_line(screen) == "alice> half a line"
+        })
+        .await;
+    // A program that is stopped from outside cannot give the terminal back before.
+    let pid = std::fs::read_to_string(room.home.path().join("pid")).expect("the process id");
+    let stopped = std::process::Command::new("kill")
+        .args(["-STOP", pid.trim()])
+        .status();
+    assert!(stopped.expect("kill runs").success());
+    terminal
+        .until("the shell", |screen| screen.matches("Stopped").count() == 2)
+        .await;
     terminal.type_line("fg");
     terminal
         .until("the line again", |screen| {

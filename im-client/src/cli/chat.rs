@@ -17,6 +17,7 @@ mod sending;
 
 use std::io;
 
+use futures::future::BoxFuture;
 use im_common::message::Recipient;
 use rust_i18n::t;
 use tokio_util::sync::CancellationToken;
@@ -38,11 +39,11 @@ use super::outgoing::{News, Outgoing};
 use super::render::colour::Colour;
 use super::render::{View, notice, safe};
 use super::screen::Screen;
-use super::signals::Signals;
+use super::signals::{Continued, Signals};
 use super::status::{self, Status};
 use super::terminal::{self, Restored};
 use super::{state, tell};
-use crate::{ClientBuilder, ConnectionState, Error};
+use crate::{ClientBuilder, ConnectionState, Error, OnlinePage};
 
 /// What a chat needs.
 #[derive(Debug)]
@@ -75,6 +76,7 @@ pub enum ChatError {
 /// or SIGHUP comes. The terminal is left as it was found.
 pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
     let signals = Signals::listen()?;
+    let continued = Continued::listen()?;
     let names = Names::default();
     let is_edited = terminal::is_interactive();
     let restored = is_edited.then(Restored::at_end).flatten();
@@ -99,6 +101,7 @@ pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
         link: Link::dial(builder),
         name,
         signals,
+        continued,
         stop: options.stop,
         input,
         screen,
@@ -108,6 +111,7 @@ pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
         outgoing: Outgoing::default(),
         delivery: Delivery::default(),
         delays: Delays::default(),
+        meeting: people::nobody(),
         early: Vec::new(),
         status: Status::default(),
         _restored: restored,
@@ -140,6 +144,7 @@ struct Chat {
     /// What the prompt calls its user.
     name: String,
     signals: Signals,
+    continued: Continued,
     stop: CancellationToken,
     input: Input,
     screen: Screen,
@@ -149,6 +154,8 @@ struct Chat {
     outgoing: Outgoing,
     delivery: Delivery,
     delays: Delays,
+    /// Who was online when the chat began.
+    meeting: BoxFuture<'static, Result<OnlinePage, Error>>,
     /// What was typed before there was a connection.
     early: Vec<(Recipient, String)>,
     status: Status,
@@ -172,11 +179,13 @@ struct Chat {
 /// What happens next in a chat.
 enum Step {
     Signal(Exit),
+    Continued,
     Unread,
     Link(LinkNews),
     Sends(News),
     Delivery(DeliveryNews),
     Due(Delayed),
+    Met(Result<OnlinePage, Error>),
     Typed(Typed),
 }
 
@@ -189,6 +198,7 @@ impl Chat {
             let step = tokio::select! {
                 biased;
                 exit = self.signals.next() => Step::Signal(exit),
+                () = self.continued.next() => Step::Continued,
                 () = self.stop.cancelled() => Step::Signal(Exit::Terminated),
                 () = self.screen.gone() => Step::Unread,
                 news = self.link.next() => Step::Link(news),
@@ -196,6 +206,7 @@ impl Chat {
                 // A pipe waits for room; a person is told.
                 typed = self.input.next(), if self.is_edited || has_room => Step::Typed(typed),
                 delayed = self.delays.next(), if has_room => Step::Due(delayed),
+                page = &mut self.meeting => Step::Met(page),
                 news = self.delivery.next(client.as_ref()) => Step::Delivery(news),
             };
             if let Step::Link(LinkNews::Failed(error)) = step {
@@ -214,12 +225,14 @@ impl Chat {
         match step {
             Step::Signal(Exit::Interrupted) if self.is_edited => return self.interrupted().await,
             Step::Signal(exit) => return Some(Leave::AtOnce(exit)),
+            Step::Continued => self.input.resume(),
             Step::Unread => return Some(Leave::AtOnce(self.worst)),
             Step::Link(LinkNews::State(state)) => return self.state_changed(&state).await,
             Step::Link(_) => self.welcome().await,
             Step::Sends(news) => self.follow(news).await,
             Step::Delivery(news) => self.delivered(news).await,
             Step::Due(delayed) => self.send_delayed(delayed).await,
+            Step::Met(page) => self.met(page),
             Step::Typed(typed) => {
                 self.is_asked = false;
                 return self.typed(typed).await;
@@ -238,6 +251,7 @@ impl Chat {
         self.name = name.to_string();
         let welcome = t!("chat.welcome", name = name, id = id);
         self.tell(&welcome).await;
+        self.meet();
         self.send_early().await;
         self.load_delays().await;
     }

@@ -42,6 +42,8 @@ pub(super) enum Typed {
 /// A source of lines. At most one is under way.
 #[derive(Debug)]
 pub(super) struct Input {
+    /// Where its lines are drawn, if they are.
+    above: Option<Above>,
     prompts: SyncSender<String>,
     typed: mpsc::Receiver<Typed>,
 }
@@ -52,7 +54,10 @@ impl Input {
     pub(super) fn edited(names: Names, history: Option<PathBuf>) -> io::Result<(Self, Above)> {
         let mut editor = editor::open(names, history)?;
         let above = editor.above();
-        let input = Self::start(move |prompt| editor::read(&mut editor, prompt))?;
+        let input = Self {
+            above: Some(above.clone()),
+            ..Self::start(move |prompt| editor::read(&mut editor, prompt))?
+        };
         Ok((input, above))
     }
 
@@ -77,7 +82,11 @@ impl Input {
                     }
                 }
             })?;
-        Ok(Self { prompts, typed })
+        Ok(Self {
+            above: None,
+            prompts,
+            typed,
+        })
     }
 
     /// Asks for the next line.
@@ -89,6 +98,13 @@ impl Input {
     /// Resolves to the line that was asked for. Cancel-safe.
     pub(super) async fn next(&mut self) -> Typed {
         self.typed.recv().await.unwrap_or(Typed::End)
+    }
+
+    /// Draws the line that is being edited again, after the program was stopped.
+    pub(super) fn resume(&self) {
+        if let Some(above) = &self.above {
+            above.resume();
+        }
     }
 
     /// Ends the line that is being edited; what was typed stays on the screen. SIGINT must be

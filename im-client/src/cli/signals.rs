@@ -36,6 +36,23 @@ impl Signals {
     }
 }
 
+/// Tells when this process goes on after it was stopped.
+#[derive(Debug)]
+pub(super) struct Continued(Signal);
+
+impl Continued {
+    /// Starts to listen.
+    pub(super) fn listen() -> io::Result<Self> {
+        let number = rustix::process::Signal::CONT.as_raw();
+        signal(SignalKind::from_raw(number)).map(Self)
+    }
+
+    /// Resolves each time it goes on. Cancel-safe.
+    pub(super) async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 /// Waits for something, unless a signal comes first; then it is dropped where it stands.
 pub(super) async fn until_signal<T>(
     awaited: impl Future<Output = Result<T, Failure>>,

@@ -4,7 +4,7 @@ use im_common::code::Code;
 use rust_i18n::t;
 
 use super::exit::Exit;
-use super::failure::Failure;
+use super::failure::{Failure, meaning};
 use crate::ConnectionState;
 
 /// Follows the connection.
@@ -41,7 +41,7 @@ pub(super) fn describe(state: &ConnectionState) -> String {
             let seconds = format!("{:.1}", delay.as_secs_f32());
             t!("status.backing_off", reason = reason, seconds = seconds)
         }
-        ConnectionState::Refused(code) => t!("status.refused", reason = code.meaning()),
+        ConnectionState::Refused(code) => t!("status.refused", reason = meaning(*code)),
         ConnectionState::Closed => t!("status.closed"),
     };
     text.into_owned()
@@ -55,7 +55,7 @@ pub(super) fn ending(state: &ConnectionState) -> Failure {
         }
         ConnectionState::Refused(code) => Failure::new(
             Exit::of_code(*code),
-            t!("status.ended", reason = code.meaning()),
+            t!("status.ended", reason = meaning(*code)),
         ),
         _ => Failure::new(Exit::Done, t!("status.disconnected")),
     }

@@ -44,6 +44,17 @@ pub(super) fn window() -> Window {
     }
 }
 
+/// The modes of the terminal that is read from.
+pub(super) fn modes() -> Option<Termios> {
+    tcgetattr(io::stdin()).ok()
+}
+
+/// Gives the terminal modes that it had.
+pub(super) fn set_modes(modes: &Termios) {
+    // A terminal that is gone needs none.
+    let _ = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+}
+
 /// Does to this process what Ctrl-C does, which ends a line that is being edited.
 pub(super) fn interrupt() {
     // A process may always signal itself.

@@ -8,6 +8,7 @@ use rust_i18n::t;
 
 use super::{Chat, Exit};
 use crate::cli::command::{COMMANDS, Command, CommandLine, LINES};
+use crate::cli::failure::explain;
 use crate::cli::{emoji, status};
 use crate::{Client, Error, Message};
 
@@ -127,7 +128,7 @@ impl Chat {
         match answer {
             Ok(answer) => Some(answer),
             Err(error) => {
-                self.fail(Exit::from(&error), &error.to_string()).await;
+                self.fail(Exit::from(&error), &explain(&error)).await;
                 None
             }
         }

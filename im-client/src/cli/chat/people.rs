@@ -1,17 +1,42 @@
 //! Whom the user talks with, and who is there.
 
+use futures::future::BoxFuture;
 use im_common::id::ConversationId;
 use im_common::message::Recipient;
 use rust_i18n::t;
 
 use super::Chat;
 use super::conversations::{Focus, Unread};
-use crate::{Client, OnlinePage};
+use crate::{Client, Error, OnlinePage};
 
 /// Users listed at once: about a screen.
 const PAGE: usize = 30;
+/// Users whose names are asked for at the beginning: one page, whatever the size of the cluster.
+const MET_AT_START: usize = 100;
+
+/// Nobody is asked for.
+pub(super) fn nobody() -> BoxFuture<'static, Result<OnlinePage, Error>> {
+    Box::pin(std::future::pending())
+}
 
 impl Chat {
+    /// Asks who is online, so that their names can be completed before they say anything.
+    pub(super) fn meet(&mut self) {
+        if let Some(client) = self.link.client().cloned() {
+            let asked = async move { client.online("", None, MET_AT_START).await };
+            self.meeting = Box::pin(asked);
+        }
+    }
+
+    pub(super) fn met(&mut self, page: Result<OnlinePage, Error>) {
+        self.meeting = nobody();
+        // Nobody asked for it, so nobody misses it.
+        let users = page.map(|page| page.users).unwrap_or_default();
+        for user in users {
+            self.names.learn(user.user, &user.name);
+        }
+    }
+
     /// Turns to another conversation, and shows what is new there.
     pub(super) async fn turn_to(&mut self, whom: Recipient) {
         let conversation = match &whom {

@@ -6,6 +6,7 @@ use rust_i18n::t;
 use super::delivery::DeliveryNews;
 use super::{Chat, Exit, ai};
 use crate::cli::emoji;
+use crate::cli::failure::explain_send;
 use crate::cli::outgoing::{Answered, News, Sent};
 use crate::cli::render::notice;
 use crate::{Client, Message};
@@ -91,11 +92,11 @@ impl Chat {
         match result {
             Ok(receipt) => self.accepted(&receipt, &sent).await,
             Err(error) if exit == Exit::Unknown => {
-                let unknown = t!("chat.unknown", what = what, reason = error);
+                let unknown = t!("chat.unknown", what = what, reason = explain_send(&error));
                 self.fail(exit, &unknown).await;
             }
             Err(error) => {
-                let refused = t!("chat.not_sent", what = what, reason = error);
+                let refused = t!("chat.not_sent", what = what, reason = explain_send(&error));
                 self.fail(exit, &refused).await;
             }
         }

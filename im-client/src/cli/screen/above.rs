@@ -13,6 +13,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::termios::Termios;
 use rustyline::ExternalPrinter;
 use tokio::time::Instant;
 
@@ -55,6 +56,8 @@ struct State {
     /// Prompt and line as they are on the screen.
     drawn: String,
     window: Window,
+    /// The modes in which the editor reads.
+    modes: Option<Termios>,
     /// Until when everything is drawn again.
     changing_until: Option<Instant>,
     tail: Tail,
@@ -79,6 +82,7 @@ impl Above {
             prompt: String::new(),
             drawn: String::new(),
             window: terminal::window(),
+            modes: None,
             changing_until: None,
             tail: Tail::default(),
         };
@@ -133,6 +137,9 @@ impl Above {
         let mut state = self.lock();
         let waiting = std::mem::take(&mut state.waiting);
         prompt.clone_into(&mut state.prompt);
+        if state.modes.is_none() {
+            state.modes = terminal::modes();
+        }
         let mut text = match state.is_spoilt() {
             // The tail ends with what waits.
             true => state.again(),
@@ -141,6 +148,21 @@ impl Above {
         text.push_str(prompt);
         self.shared.taken.notify_all();
         text
+    }
+
+    /// Draws the line again after the program was stopped, which a shell takes as a reason to set
+    /// modes of its own.
+    pub(in crate::cli) fn resume(&self) {
+        let mut state = self.lock();
+        if !state.is_edited {
+            return;
+        }
+        if let Some(modes) = &state.modes {
+            terminal::set_modes(modes);
+        }
+        let columns = state.window.columns;
+        state.redraw_if_wrapped(columns);
+        let _ = self.wakes.try_send(());
     }
 
     /// Notes the line that the editor draws behind its prompt.
@@ -161,13 +183,17 @@ impl State {
     /// Whether the window has changed so that the editor does not know where its line is.
     fn is_spoilt(&mut self) -> bool {
         let before = std::mem::replace(&mut self.window, terminal::window());
-        let now = Instant::now();
         if before.columns != self.window.columns {
-            let columns = before.columns.min(self.window.columns);
-            let is_moved = rows_with_cursor(&self.drawn, columns) > 1;
-            self.changing_until = is_moved.then(|| now + CHANGING_FOR);
+            self.redraw_if_wrapped(before.columns.min(self.window.columns));
         }
-        self.changing_until.is_some_and(|until| now < until)
+        self.changing_until
+            .is_some_and(|until| Instant::now() < until)
+    }
+
+    /// A line in one row is where the editor thinks it is.
+    fn redraw_if_wrapped(&mut self, columns: usize) {
+        let is_wrapped = rows_with_cursor(&self.drawn, columns) > 1;
+        self.changing_until = is_wrapped.then(|| Instant::now() + CHANGING_FOR);
     }
 
     /// The window as it should be, up to the prompt.
