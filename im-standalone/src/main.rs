@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
+use im_client::cli::archive::Archive;
 use im_client::cli::{self, ChatError, ChatOptions, Colour};
 use im_common::node as process;
 use tokio::signal::unix::SignalKind;
@@ -100,8 +101,13 @@ async fn chat(node: &Node, folder: &Folder, shutdown: &CancellationToken) -> any
         ),
         format!("Others join with: {} --user NAME", invitation(url)),
     ];
+    let archive = match folder.path("archive.db") {
+        Some(path) => Archive::open(&path)?,
+        None => Archive::in_memory()?,
+    };
     let options = ChatOptions {
         builder,
+        archive,
         colour: Colour::Auto,
         greeting,
         bell: false,

@@ -119,13 +119,18 @@ impl Archive {
     /// there is something to do.
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = path.to_owned();
-        Self::start(move || Ok(path.clone()))
+        Self::start(move || Ok(Some(path.clone())))
+    }
+
+    /// An archive that is gone when the program ends, for a cluster that is as well.
+    pub fn in_memory() -> io::Result<Self> {
+        Self::start(|| Ok(None))
     }
 
     /// The archive of a user of the cluster with these routes.
     pub(super) fn of_account(user: &UserName, routes: &[String]) -> io::Result<Self> {
         let name = place::file_name(user, routes);
-        Self::start(move || Ok(place::folder()?.join(&name)))
+        Self::start(move || Ok(Some(place::folder()?.join(&name))))
     }
 
     /// Whether there is an archive of that account.
@@ -135,7 +140,7 @@ impl Archive {
 
     fn start<P>(place: P) -> io::Result<Self>
     where
-        P: Fn() -> io::Result<PathBuf> + Send + 'static,
+        P: Fn() -> io::Result<Option<PathBuf>> + Send + 'static,
     {
         let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
         let (tell, trouble) = watch::channel(None);

@@ -12,6 +12,7 @@ mod delivery;
 mod leaving;
 mod link;
 mod obey;
+mod past;
 mod people;
 mod sending;
 
@@ -29,6 +30,8 @@ use self::delays::Delays;
 use self::delivery::{Delivery, DeliveryNews};
 use self::leaving::Leave;
 use self::link::{Link, LinkNews};
+use self::past::More;
+use super::archive::{Archive, Trouble};
 use super::command::{self, Command, Line};
 use super::delayed::Delayed;
 use super::exit::Exit;
@@ -50,6 +53,8 @@ use crate::{ClientBuilder, ConnectionState, Error, OnlinePage};
 pub struct ChatOptions {
     /// A client with routes, user, password and device; the chat adds its handler and connects.
     pub builder: ClientBuilder,
+    /// Where messages are kept for looking back and for search.
+    pub archive: Archive,
     /// Whether names are in colour.
     pub colour: Colour,
     /// Lines to print first.
@@ -94,6 +99,7 @@ pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
         screen: screen.clone(),
         names: names.clone(),
         view: view.clone(),
+        archive: options.archive.clone(),
         conversations: is_edited.then(|| conversations.clone()),
         has_bell: is_edited && options.bell,
     });
@@ -108,6 +114,7 @@ pub async fn chat(options: ChatOptions) -> Result<Exit, ChatError> {
         view,
         names,
         conversations,
+        archive: options.archive,
         outgoing: Outgoing::default(),
         delivery: Delivery::default(),
         delays: Delays::default(),
@@ -151,6 +158,7 @@ struct Chat {
     view: View,
     names: Names,
     conversations: Conversations,
+    archive: Archive,
     outgoing: Outgoing,
     delivery: Delivery,
     delays: Delays,
@@ -170,8 +178,8 @@ struct Chat {
     is_leaving: bool,
     /// A signal that came while something else was awaited.
     signalled: Option<Exit>,
-    /// What `:more` asks for: prefix and place.
-    next_page: Option<(String, String)>,
+    /// What `:more` asks for.
+    next_page: Option<More>,
     /// The worst that happened.
     worst: Exit,
 }
@@ -186,6 +194,7 @@ enum Step {
     Delivery(DeliveryNews),
     Due(Delayed),
     Met(Result<OnlinePage, Error>),
+    Trouble(Trouble),
     Typed(Typed),
 }
 
@@ -208,6 +217,7 @@ impl Chat {
                 delayed = self.delays.next(), if has_room => Step::Due(delayed),
                 page = &mut self.meeting => Step::Met(page),
                 news = self.delivery.next(client.as_ref()) => Step::Delivery(news),
+                trouble = self.archive.trouble() => Step::Trouble(trouble),
             };
             if let Step::Link(LinkNews::Failed(error)) = step {
                 self.abandon_prompt().await;
@@ -231,6 +241,7 @@ impl Chat {
             Step::Link(_) => self.welcome().await,
             Step::Sends(news) => self.follow(news).await,
             Step::Delivery(news) => self.delivered(news).await,
+            Step::Trouble(trouble) => self.tell(&trouble.to_string()).await,
             Step::Due(delayed) => self.send_delayed(delayed).await,
             Step::Met(page) => self.met(page),
             Step::Typed(typed) => {

@@ -101,6 +101,13 @@ pub(super) const COMMANDS: &[CommandLine] = &[
         parse: history,
     },
     CommandLine {
+        word: "search",
+        arguments: "WORDS [from:NAME] [in:NAME] [after:DATE] [before:DATE]",
+        summary: || t!("command.search"),
+        details: Some(|| t!("command.search.details")),
+        parse: |arguments| (!arguments.is_empty()).then(|| Command::Search(arguments.to_owned())),
+    },
+    CommandLine {
         word: "delay",
         arguments: "[SECONDS TEXT | cancel N]",
         summary: || t!("command.delay"),
@@ -153,8 +160,11 @@ pub(super) const COMMANDS: &[CommandLine] = &[
         word: "q",
         arguments: "",
         summary: || t!("command.q"),
-        details: None,
-        parse: |arguments| arguments.is_empty().then_some(Command::Quit),
+        details: Some(|| t!("command.q.details")),
+        parse: |arguments| match arguments {
+            "" => Some(Command::Quit),
+            words => Some(Command::SearchByQ(words.to_owned())),
+        },
     },
     CommandLine {
         word: "q!",
@@ -215,6 +225,10 @@ pub(super) enum Command {
         /// How many.
         limit: usize,
     },
+    /// Messages of the past in which something was said.
+    Search(String),
+    /// The same, asked for with `:q WORDS`, as other programs of this kind do.
+    SearchByQ(String),
     /// Texts that are to be sent later.
     Delay(Delay),
     /// A page of emoji and their names.

@@ -29,8 +29,8 @@ pub(super) struct Database {
     pub(super) connection: Connection,
     /// Logs that began anew and whose next message has not come yet.
     pub(super) began_anew: HashSet<ConversationId>,
-    path: PathBuf,
-    inode: u64,
+    /// Which file it is; none in memory.
+    file: Option<(PathBuf, u64)>,
 }
 
 impl Database {
@@ -42,7 +42,15 @@ impl Database {
             .mode(0o600)
             .open(path)?;
         let inode = file.metadata()?.ino();
-        let connection = Connection::open(path)?;
+        Self::set_up(Connection::open(path)?, Some((path.to_owned(), inode)))
+    }
+
+    /// One that is gone when it is closed.
+    pub(super) fn in_memory() -> Result<Self, ArchiveError> {
+        Self::set_up(Connection::open_in_memory()?, None)
+    }
+
+    fn set_up(connection: Connection, file: Option<(PathBuf, u64)>) -> Result<Self, ArchiveError> {
         connection.busy_timeout(BUSY_WITHIN)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // A power cut may take the newest back, and damages nothing; the cluster has them still.
@@ -51,8 +59,7 @@ impl Database {
         let mut database = Self {
             connection,
             began_anew: HashSet::new(),
-            path: path.to_owned(),
-            inode,
+            file,
         };
         database.migrate()?;
         Ok(database)
@@ -96,12 +103,10 @@ impl Database {
     /// file is now.
     pub(super) fn set_aside(self) -> Result<PathBuf, ArchiveError> {
         let Self {
-            connection,
-            path,
-            inode,
-            ..
+            connection, file, ..
         } = self;
         drop(connection);
+        let (path, inode) = file.ok_or(ArchiveError::Closed)?;
         set_aside(&path, inode)
     }
 

@@ -1,7 +1,7 @@
 //! The thread that has the database: gathers what is to be kept, writes it, answers questions.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ pub(super) enum Job {
     Ask(Question),
 }
 
-/// Says where the file is; makes the folder for it.
-pub(super) type Place = Box<dyn Fn() -> io::Result<PathBuf> + Send + 'static>;
+/// Says where the file is, if there is to be one; makes the folder for it.
+pub(super) type Place = Box<dyn Fn() -> io::Result<Option<PathBuf>> + Send + 'static>;
 
 /// Owns the database.
 pub(super) struct Writer {
@@ -136,19 +136,25 @@ impl Writer {
 
     fn database(&mut self) -> Result<&mut Database, ArchiveError> {
         if self.database.is_none() {
-            let path = (self.place)()?;
-            let opened = match Database::open(&path) {
-                Err(error) if database::is_damaged(&error) => {
-                    let kept = Database::set_aside_unopened(&path)?;
-                    self.say(Trouble::Damaged(kept));
-                    Database::open(&path)
-                }
-                opened => opened,
+            let opened = match (self.place)()? {
+                Some(path) => self.open(&path),
+                None => Database::in_memory(),
             };
             self.database = Some(opened?);
         }
         // It was put there if it was missing.
         self.database.as_mut().ok_or(ArchiveError::Closed)
+    }
+
+    fn open(&self, path: &Path) -> Result<Database, ArchiveError> {
+        match Database::open(path) {
+            Err(error) if database::is_damaged(&error) => {
+                let kept = Database::set_aside_unopened(path)?;
+                self.say(Trouble::Damaged(kept));
+                Database::open(path)
+            }
+            opened => opened,
+        }
     }
 
     /// Puts the file aside if it can never be used; says whether there is another one to try.

@@ -7,6 +7,7 @@ use im_common::message::Identity;
 use rust_i18n::t;
 
 use super::conversations::{Arrived, Conversations, Showing};
+use crate::cli::archive::Archive;
 use crate::cli::names::Names;
 use crate::cli::render::{View, mention, notice};
 use crate::cli::screen::{Gone, Screen};
@@ -20,6 +21,7 @@ pub(super) struct Arriving {
     pub(super) screen: Screen,
     pub(super) names: Names,
     pub(super) view: View,
+    pub(super) archive: Archive,
     /// What is in focus; in a pipe everything is shown.
     pub(super) conversations: Option<Conversations>,
     /// Whether the terminal rings for what is meant for its user.
@@ -29,6 +31,9 @@ pub(super) struct Arriving {
 #[async_trait]
 impl MessageHandler for Arriving {
     async fn on_message(&self, client: &Client, message: Message) {
+        self.archive
+            .record(client.identity(), message.clone())
+            .await;
         if self.show(client.identity(), &message).await.is_err() {
             // Nobody saw it: it waits in the cluster for the next run.
             pending::<()>().await;
@@ -39,6 +44,7 @@ impl MessageHandler for Arriving {
         // Changes of the connection are told by the chat, which also ends with it.
         let news = match event {
             Event::Reset { conversation } => {
+                self.archive.reset(conversation.clone()).await;
                 t!("chat.reset", conversation = conversation)
             }
             Event::Rewound { conversation, .. } => {

@@ -49,6 +49,12 @@ impl Chat {
                 self.tell(&line).await;
             }
         }
+        if timeout(CLOSE_WITHIN, self.archive.clone().close())
+            .await
+            .is_err()
+        {
+            tracing::debug!("left before everything was kept");
+        }
         match exit {
             Exit::Done if !unanswered.is_empty() => Exit::Unknown,
             exit => exit,

@@ -3,14 +3,13 @@
 use std::fmt::Write;
 use std::future::Future;
 
-use im_common::message::Recipient;
 use rust_i18n::t;
 
 use super::{Chat, Exit};
 use crate::cli::command::{COMMANDS, Command, CommandLine, LINES};
 use crate::cli::failure::explain;
 use crate::cli::{emoji, status};
-use crate::{Client, Error, Message};
+use crate::{Client, Error};
 
 impl Chat {
     pub(super) async fn obey(&mut self, command: Command) {
@@ -20,7 +19,12 @@ impl Chat {
             Command::Who => self.tell_who().await,
             Command::Online(prefix) => self.list(prefix, None).await,
             Command::More => self.list_more().await,
-            Command::History { with, limit } => self.look_back(&with, limit).await,
+            Command::History { with, limit } => self.look_back(&with, None, limit).await,
+            Command::Search(typed) => self.search_for(&typed).await,
+            Command::SearchByQ(typed) => {
+                self.search_for(&typed).await;
+                self.tell(&t!("archive.better_name")).await;
+            }
             Command::Delay(asked) => self.delay(asked).await,
             Command::Emoji(page) => self.show_emoji(page).await,
             Command::Ai(is_on) => {
@@ -36,37 +40,6 @@ impl Chat {
             Command::Help(command) => self.print(help(command)).await,
             // Leaving is decided by the loop.
             Command::Quit | Command::QuitAtOnce => {}
-        }
-    }
-
-    async fn look_back(&mut self, with: &Recipient, limit: usize) {
-        let Some(client) = self.connected().await else {
-            return;
-        };
-        let asked = client.history(with, None, limit);
-        let Some(messages) = self.answer_to(asked).await else {
-            return;
-        };
-        self.learn_peer(&client, with, &messages);
-        let reader = client.identity();
-        let lines: String = messages
-            .iter()
-            .map(|message| super::show(&self.view, &self.names, reader, message))
-            .collect();
-        self.print(lines).await;
-        if messages.is_empty() {
-            self.tell(&t!("chat.nothing_was_said")).await;
-        }
-    }
-
-    /// The other side may not have said anything yet, but was named by the user.
-    fn learn_peer(&self, client: &Client, with: &Recipient, messages: &[Message]) {
-        let me = client.identity().user;
-        let peer = messages
-            .first()
-            .and_then(|first| first.conversation.peer_of(me));
-        if let (Recipient::Name(name), Some(peer)) = (with, peer) {
-            self.names.learn_as_typed(peer, name.as_str());
         }
     }
 

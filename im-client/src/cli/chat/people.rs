@@ -7,6 +7,7 @@ use rust_i18n::t;
 
 use super::Chat;
 use super::conversations::{Focus, Unread};
+use super::past::More;
 use crate::{Client, Error, OnlinePage};
 
 /// Users listed at once: about a screen.
@@ -126,7 +127,11 @@ impl Chat {
 
     pub(super) async fn list_more(&mut self) {
         match self.next_page.clone() {
-            Some((prefix, after)) => self.list(prefix, Some(after)).await,
+            Some(More::Online(prefix, after)) => self.list(prefix, Some(after)).await,
+            Some(More::Found(query, next)) => self.search(query, Some(next)).await,
+            Some(More::Past(with, before, limit)) => {
+                self.look_back(&with, Some(before), limit).await;
+            }
             None => self.tell(&t!("chat.no_more")).await,
         }
     }
@@ -155,7 +160,7 @@ impl Chat {
         } else if users.is_empty() {
             self.tell(&t!("chat.nobody")).await;
         }
-        self.next_page = next.map(|next| (prefix, next));
+        self.next_page = next.map(|next| More::Online(prefix, next));
         if self.next_page.is_some() {
             self.tell(&t!("chat.more")).await;
         }

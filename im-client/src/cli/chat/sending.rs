@@ -5,10 +5,10 @@ use rust_i18n::t;
 
 use super::delivery::DeliveryNews;
 use super::{Chat, Exit, ai};
-use crate::cli::emoji;
 use crate::cli::failure::explain_send;
 use crate::cli::outgoing::{Answered, News, Sent};
 use crate::cli::render::notice;
+use crate::cli::{archive, emoji};
 use crate::{Client, Message};
 
 /// Texts that are typed before the first connection: as many as a person types in that time.
@@ -107,9 +107,18 @@ impl Chat {
 
     /// Shows an own message where the cluster put it, and follows whether it is delivered.
     async fn accepted(&mut self, receipt: &Receipt, sent: &Sent) {
-        let Some(client) = self.link.client().filter(|_| self.is_edited) else {
+        let Some(client) = self.link.client() else {
             return;
         };
+        let accepted = archive::Sent {
+            to: &sent.to,
+            receipt,
+            text: &sent.text,
+        };
+        self.archive.record_sent(client.identity(), accepted).await;
+        if !self.is_edited {
+            return;
+        }
         let message = own_message(client, receipt, &sent.text);
         let reader = client.identity();
         let peer = message.conversation.peer_of(reader.user);

@@ -151,7 +151,7 @@ fn the_nearest_command_is_suggested() {
 #[test]
 fn wrong_arguments_show_the_usage() {
     for (line, usage) in [
-        (":q now", "it is used so: :q"),
+        (":q! now", "it is used so: :q!"),
         (":pu", "it is used so: :pu PREFIX"),
         (":to two words", "it is used so: :to [WHO]"),
         (":emoji x", "it is used so: :emoji [PAGE]"),
