@@ -161,6 +161,22 @@ mod tests {
     }
 
     #[test]
+    fn the_entrance_for_cim_is_closed_unless_opened_and_on_loopback_unless_told() {
+        let parse = |args: &[&str]| Arguments::try_parse_from([&["im-server"], args].concat());
+        let listen = |args: &[&str]| parse(args).ok().and_then(|parsed| parsed.server.cim.listen);
+        assert_eq!(listen(&[]), None);
+        let loopback = "127.0.0.1:11211".parse().ok();
+        assert_eq!(listen(&["--cim-listen"]), loopback);
+        assert_eq!(listen(&["--cim-listen", "[::1]:9"]), "[::1]:9".parse().ok());
+        let nets = parse(&["--cim-allow", "10.0.0.0/8,::1"]).ok();
+        assert_eq!(nets.map(|parsed| parsed.server.cim.allow.len()), Some(2));
+        assert!(parse(&["--cim-allow", "somewhere"]).is_err());
+        let everywhere = parse(&["--cim-listen", "0.0.0.0:11211"]).ok().unwrap();
+        let error = everywhere.server.check().unwrap_err().to_string();
+        assert!(error.contains("--cim-advertise HOST:PORT"), "{error}");
+    }
+
+    #[test]
     fn listening_everywhere_needs_an_address_to_advertise() {
         let mut config = ServerConfig {
             listen: "0.0.0.0:8084".parse().unwrap(),

@@ -27,6 +27,29 @@ fn online(connections: &Connections, prefix: &str, after: &str, limit: usize) ->
 }
 
 #[test]
+fn the_first_of_a_login_stays_and_the_next_login_displaces_it() {
+    let connections = Connections::new(10);
+    let first = connections
+        .attach_first(identity("alice"), epoch(1, 1))
+        .unwrap();
+    assert!(
+        connections
+            .attach_first(identity("alice"), epoch(1, 1))
+            .is_err()
+    );
+    let next = connections
+        .attach_first(identity("alice"), epoch(2, 1))
+        .unwrap();
+    assert!(
+        connections
+            .attach_first(identity("alice"), epoch(1, 1))
+            .is_err()
+    );
+    drop(first);
+    assert!(connections.find(&next.session).is_some());
+}
+
+#[test]
 fn in_every_order_of_arrival_the_greatest_epoch_holds() {
     let epochs = [epoch(1, 1), epoch(1, 2), epoch(2, 1)];
     for order in [
