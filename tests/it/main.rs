@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, one module for each topic; two cores link slowly.
 
+mod archive;
 mod backends;
 mod bad_input;
 mod blocking;

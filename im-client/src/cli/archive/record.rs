@@ -4,7 +4,7 @@
 //! the later epoch counts, and what is held beyond it of earlier epochs is lost in the cluster and
 //! goes. If nothing is held before it, the log began anew, and the earlier log stays as it is.
 
-use im_common::id::{ConversationId, DeviceId, UserId};
+use im_common::id::{ConversationId, DeviceId, Sequence, UserId};
 use im_common::name::fold;
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -176,7 +176,7 @@ impl Recorder<'_> {
 
     fn insert(&self, log: i64, message: &Message) -> Result<(), ArchiveError> {
         self.person(message.sender, message.sender_name.as_str())?;
-        let id = self.free_id(message.accepted_at_ms)?;
+        let id = self.free_id(message.accepted_at_ms, message.sequence)?;
         let insert = "INSERT INTO message \
              (id, log, sequence, epoch, sender, device, name, accepted_at_ms, text) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
@@ -198,14 +198,22 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    /// The next id of that moment; of a later one if they are all taken.
-    fn free_id(&self, at_ms: u64) -> Result<i64, ArchiveError> {
-        let taken = "SELECT max(id) FROM message WHERE id >= ? AND id < ?";
-        let mut taken = self.0.prepare_cached(taken)?;
+    /// An id of that moment, by the place in the log: what a conversation says within a millisecond
+    /// stays in order, also when it is looked back at. Behind others if that id is taken, and of a
+    /// later moment if there is none left.
+    fn free_id(&self, at_ms: u64, sequence: Sequence) -> Result<i64, ArchiveError> {
         let mut first = first_id(at_ms);
+        let in_order = first + stored(sequence.0) % IDS_OF_A_MS;
+        let is_taken = "SELECT EXISTS (SELECT 1 FROM message WHERE id = ?)";
+        let mut is_taken = self.0.prepare_cached(is_taken)?;
+        if !is_taken.query_row([in_order], |row| row.get::<_, bool>(0))? {
+            return Ok(in_order);
+        }
+        let newest = "SELECT max(id) FROM message WHERE id >= ? AND id < ?";
+        let mut newest = self.0.prepare_cached(newest)?;
         loop {
             let end = first + IDS_OF_A_MS;
-            let newest: Option<i64> = taken.query_row([first, end], |row| row.get(0))?;
+            let newest: Option<i64> = newest.query_row([first, end], |row| row.get(0))?;
             match newest.map_or(first, |newest| newest + 1) {
                 id if id < end => return Ok(id),
                 _ => first = end,

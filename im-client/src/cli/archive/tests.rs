@@ -216,6 +216,24 @@ async fn matches_come_page_by_page_the_newest_first() {
 }
 
 #[tokio::test]
+async fn what_is_said_within_a_millisecond_stays_in_order() {
+    let scene = Scene::set();
+    let archive = scene.open();
+    let at_once = |message: Message| Message {
+        accepted_at_ms: 7,
+        ..message
+    };
+    // The second page of looking back holds what was said before.
+    let places = [3, 4, 1, 2];
+    let lobby = places.map(|n| at_once(message(1, n, &format!("lobby {n}"))));
+    let elsewhere = places.map(|n| at_once(private(n, 2, &format!("private {n}"))));
+    record(&archive, lobby.into_iter().chain(elsewhere)).await;
+    let expected = ["lobby 1", "lobby 2", "lobby 3", "lobby 4"];
+    assert_eq!(texts(&archive, "lobby").await, expected);
+    assert_eq!(texts(&archive, "private").await.len(), 4);
+}
+
+#[tokio::test]
 async fn what_the_log_lost_goes() {
     let scene = Scene::set();
     let archive = scene.open();
