@@ -85,7 +85,10 @@ fn read_settings() -> Result<Settled, Failure> {
     language::speak_early(configured.and_then(|file| file.language(profile.as_deref())));
     let words: Vec<OsString> = std::env::args_os().collect();
     let command = help::command();
-    let matches = command.clone().get_matches_from(&words);
+    let matches = command
+        .clone()
+        .try_get_matches_from(&words)
+        .unwrap_or_else(|error| refuse(&error));
     let line = CommandLine::from_arg_matches(&matches)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let profile = line.account.profile.as_deref();
@@ -98,6 +101,19 @@ fn read_settings() -> Result<Settled, Failure> {
     };
     language::speak(settled.line.manners.language);
     Ok(settled)
+}
+
+/// Ends the program with what clap has to say: help, or what is wrong with the command line. Its
+/// errors quote words as they were given, and a script may have taken those from anywhere.
+#[expect(clippy::print_stderr, reason = "telling the user is the job")]
+fn refuse(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
+    }
+    for line in error.render().to_string().lines() {
+        eprintln!("{}", render::safe::line(line));
+    }
+    std::process::exit(error.exit_code())
 }
 
 async fn run(settled: &Settled) -> Result<Exit, Failure> {

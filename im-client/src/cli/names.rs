@@ -6,7 +6,7 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use im_common::id::UserId;
-use im_common::name::fold;
+use im_common::name::{UserName, fold};
 
 /// Some 20 MB of them. A lobby may have more; those seen first are forgotten.
 const NAMES_MAX: usize = 100_000;
@@ -27,6 +27,10 @@ struct Known {
 impl Names {
     /// Notes a user.
     pub(super) fn learn(&self, user: UserId, name: &str) {
+        // Completion writes names to the terminal as they are.
+        if UserName::new(name).is_err() {
+            return;
+        }
         let mut known = self.lock();
         if known.names.get(&user).is_some_and(|known| **known == *name) {
             return;

@@ -5,6 +5,7 @@
 
 mod above;
 mod tail;
+mod wrap;
 
 use std::io::{self, Write};
 use std::time::Duration;

@@ -45,12 +45,33 @@ impl Highlighter for Drawing {
     }
 
     fn highlight<'l>(&self, line: &'l str, _position: usize) -> Cow<'l, str> {
-        self.above.drew(line);
-        Cow::Borrowed(line)
+        let line = without_controls(line);
+        self.above.drew(&line);
+        line
     }
 
     /// Every key draws the whole line, so that we know what is on the screen.
     fn highlight_char(&self, _line: &str, _position: usize, _kind: CmdKind) -> bool {
         true
+    }
+}
+
+/// What was pasted may hold controls of eight bits, which the editor would write as they are. It
+/// counts them as nothing, so nothing is what is shown of them.
+fn without_controls(line: &str) -> Cow<'_, str> {
+    let is_control = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    match line.contains(is_control) {
+        true => Cow::Owned(line.replace(is_control, "")),
+        false => Cow::Borrowed(line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_of_eight_bits_are_not_shown() {
+        assert_eq!(without_controls("a\u{9b}2Jb\u{9c}é张"), "a2Jbé张");
     }
 }

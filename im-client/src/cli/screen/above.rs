@@ -18,6 +18,7 @@ use rustyline::ExternalPrinter;
 use tokio::time::Instant;
 
 use super::tail::{Tail, rows_with_cursor};
+use super::wrap::wrap;
 use crate::cli::terminal::{self, Window};
 
 /// Makes the editor draw and changes nothing itself: up and down again. The printer would put a
@@ -97,10 +98,11 @@ impl Above {
     pub(super) fn write(&self, text: &str) -> io::Result<()> {
         let mut state = self.lock();
         state.tail.push(text);
+        let text = wrap(text, terminal::window().columns);
         if !state.is_edited {
-            return write(text);
+            return write(&text);
         }
-        state.waiting.push_str(text);
+        state.waiting.push_str(&text);
         while !state.waiting.is_empty() {
             // Full when the editor has not heard the last one yet.
             let _ = self.wakes.try_send(());

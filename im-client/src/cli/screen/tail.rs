@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 use unicode_width::UnicodeWidthChar;
 
+use super::wrap::wrap;
+
 /// What is kept: the largest window full of text, some 300 columns by 100 rows, twice.
 const BYTES_MAX: usize = 64 * 1024;
 /// Where tabs lead.
@@ -33,16 +35,16 @@ impl Tail {
     /// The last whole lines that fit into so many rows of so many columns.
     pub(super) fn fitting(&self, rows: usize, columns: usize) -> String {
         let mut left = rows;
-        let mut first = self.lines.len();
-        while let Some(line) = first.checked_sub(1).map(|before| &self.lines[before]) {
-            let Some(rest) = left.checked_sub(rows_of(line, columns)) else {
+        let mut fitting = VecDeque::new();
+        for line in self.lines.iter().rev() {
+            let wrapped = wrap(line, columns);
+            let Some(rest) = left.checked_sub(rows_of(&wrapped, columns)) else {
                 break;
             };
             left = rest;
-            first -= 1;
+            fitting.push_front(wrapped + "\n");
         }
-        let lines = self.lines.range(first..);
-        lines.flat_map(|line| [line.as_str(), "\n"]).collect()
+        fitting.into_iter().collect()
     }
 }
 
