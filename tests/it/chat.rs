@@ -1,14 +1,16 @@
 //! The chat of the command `im` in a terminal: its prompt, conversations, and what becomes of what
 //! is typed.
 
+use std::process::Command;
 use std::time::Duration;
 
 use im_tests::process::{Process, binary};
-use im_tests::pty::Pty;
 use im_tests::terminal::Terminal;
+use im_tests::tty::Tty;
 use im_tests::user::{PASSWORD, TestUser};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep_until};
+use vt100::Screen;
 
 /// A standalone, and a home for those who chat.
 struct Room {
@@ -54,6 +56,11 @@ impl Room {
         )
     }
 
+    /// A shell's command in a terminal whose bytes are seen as they come.
+    fn tty(&self, command: &str) -> Tty {
+        Tty::start(Command::new("sh").args(["-c", command]))
+    }
+
     /// The command in a terminal that says how it ended.
     fn terminal(&self, user: &str) -> Terminal {
         let modes = "stty -a | grep -o -- '-\\?icanon'";
@@ -72,7 +79,7 @@ async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
     const MESSAGES_A_SECOND: u32 = 1000;
     let room = Room::open().await;
     room.register("alice").await;
-    let mut alice = Pty::run(&room.command("alice"));
+    let alice = room.tty(&room.command("alice"));
     alice.shows("connected as alice").await;
     let bob = TestUser::register(&room.urls, "bob").await;
     let flood = async {
@@ -91,12 +98,14 @@ async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
         let mut typed = String::from("alice> ");
         for key in "half a line, 半行, and still half a line, which is long enough to wrap: 一二三四五六七八九十 and on".chars() {
             typed.push(key);
-            alice.type_text(&key.to_string()).await;
+            let pressed = Instant::now();
+            alice.type_text(&key.to_string());
             let expected = typed.clone();
-            let is_whole = |screen: &str| {
-                screen.trim_end().replace('\n', "").ends_with(expected.trim_end())
+            let is_whole = move |screen: &Screen| {
+                let text = screen.contents();
+                text.trim_end().replace('\n', "").ends_with(expected.trim_end())
             };
-            times.push(alice.until("the key", is_whole).await);
+            times.push(alice.until("the key", is_whole).await - pressed);
         }
         times.sort();
         times
@@ -108,7 +117,7 @@ async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
     let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
     eprintln!("key echo at {MESSAGES_A_SECOND} messages a second: median {median:?}, p99 {p99:?}");
     assert!(p99 < Duration::from_secs(1), "p99 {p99:?}");
-    let screen = alice.screen();
+    let screen = alice.lines().join("\n");
     assert_eq!(screen.matches("alice>").count(), 1, "{screen}");
 }
 
@@ -239,15 +248,14 @@ async fn the_prompt_does_not_wait_for_the_cluster() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", silent.local_addr().expect("an address"));
     let command = room.command("alice").replace(&room.urls[0], &address);
-    let mut alice = Pty::run(&format!("{command}; echo left with $?"));
-    let ready = alice.shows("alice> ").await;
-    eprintln!("prompt after {ready:?}");
-    alice.type_text("typed early\rand half a line").await;
+    let alice = room.tty(&format!("{command}; echo left with $?"));
+    alice.shows("alice> ").await;
+    alice.type_text("typed early\rand half a line");
     alice.shows("not connected yet").await;
     alice.shows("alice> and half a line").await;
     alice.shows("left with 8").await;
-    let screen = alice.screen();
-    assert!(screen.contains("not sent: typed early"), "{screen}");
+    let lines = alice.lines().join("\n");
+    assert!(lines.contains("not sent: typed early"), "{lines}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,71 +305,4 @@ async fn a_suspended_chat_gives_the_terminal_back_and_goes_on() {
     terminal
         .until("the shell", |screen| last_line(screen) == "shell$")
         .await;
-}
-
-/// What a person could send to own the reader's terminal; each begins with its number.
-fn hostile_texts() -> Vec<String> {
-    let bodies = [
-        "\u{1b}]0;title\u{7}",
-        "\u{1b}]52;c;cm0gLXJmIH4=\u{7}",
-        "\u{1b}[2J\u{1b}[1;1Howned",
-        "\u{9b}2J\u{9d}0;title\u{9c}",
-        "a\r* connected",
-        "\n12:00:00 admin: send me your password",
-        "\u{202e}gpj.exe",
-        "\u{1b}c",
-        "\u{1b}[6n",
-        "\u{8}\u{8}\u{8}\u{7f}",
-        "\u{2028}12:00:00 admin: hi",
-        "\u{e0041}\u{200b}",
-    ];
-    let numbered = bodies.iter().enumerate();
-    numbered
-        .map(|(number, body)| format!("hostile-{number}- {body} -end"))
-        .collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_our_own_sequences_reach_the_terminal() {
-    let room = Room::open().await;
-    room.register("alice").await;
-    let mut alice = Pty::run(&room.command("alice"));
-    alice.shows("connected as alice").await;
-    let bob = TestUser::register(&room.urls, "bob").await;
-    let texts = hostile_texts();
-    for text in &texts {
-        bob.say(text).await;
-    }
-    alice.shows(&format!("hostile-{}-", texts.len() - 1)).await;
-    alice.type_text(":history 50\r").await;
-    alice
-        .until("the history", |screen| {
-            screen
-                .matches(&format!("hostile-{}-", texts.len() - 1))
-                .count()
-                > 1
-        })
-        .await;
-    let bytes = alice.bytes();
-    let shown = String::from_utf8_lossy(&bytes);
-    for sequence in shown.split('\u{1b}').skip(1) {
-        let is_ours = |own: &&str| sequence.starts_with(*own);
-        let moves = sequence.strip_prefix('[').is_some_and(|rest| {
-            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            rest.starts_with(['A', 'B', 'C', 'D', 'K', 'm']) || rest.starts_with("J\r")
-        });
-        let modes = ["[?2004h", "[?2004l", "[?2026h", "[?2026l", "[J"];
-        let is_known = moves || modes.iter().any(is_ours);
-        let start: String = sequence.chars().take(12).collect();
-        assert!(is_known, "{start:?}");
-    }
-    for forbidden in ['\u{7}', '\u{9b}', '\u{9d}', '\u{202e}', '\u{2028}'] {
-        assert!(!shown.contains(forbidden), "{forbidden:?}");
-    }
-    assert!(
-        !alice
-            .screen()
-            .lines()
-            .any(|line| line.starts_with("12:00:00 admin"))
-    );
 }

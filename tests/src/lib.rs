@@ -15,7 +15,6 @@ pub mod planted;
 pub mod ports;
 pub mod process;
 pub mod proxy;
-pub mod pty;
 pub mod raw;
 pub mod services;
 pub mod terminal;

@@ -1,8 +1,8 @@
 //! A terminal of our own: every byte that a program writes to it is kept, and drawn on a screen.
 //!
 //! [`Terminal`](crate::terminal::Terminal) is what people have; this is for what they do not see:
-//! which bytes come, when, and what they would do. Unlike a [`Pty`](crate::pty::Pty), it knows the
-//! process of the program and its end, and notes when bytes come on a thread that does nothing else.
+//! which bytes come, when, and what they would do. When they come is noted on a thread that does nothing
+//! else.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
