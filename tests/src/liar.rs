@@ -8,13 +8,14 @@ use im_common::frame::{PROTOCOL_VERSION, encode};
 use im_common::stream::FrameStream;
 use im_common::tasks::Tasks;
 use im_common::wire::{self, ClientFrame, ServerFrame, client_frame};
+use parking_lot::Mutex;
 use prost::Message as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a route answers to a path: a status and a body.
-type Answers = dyn Fn(&str) -> (u16, Value) + Send + Sync;
+/// What a route answers to a path and a body: a status and a body.
+type Answers = dyn Fn(&str, &Value) -> (u16, Value) + Send + Sync;
 /// What a server says on its connection with this number, after the welcome, and to each message.
 type Speech = dyn Fn(Said) -> Vec<ServerFrame> + Send + Sync;
 
@@ -52,9 +53,18 @@ impl Liar {
             "lying server",
             serve(server, Arc::new(speech), tasks.clone()),
         );
-        let answers = move |path: &str| match path {
-            "/v1/login" | "/v1/ticket" => (200, login(address)),
-            _ => answers(path),
+        let device = Mutex::new(String::new());
+        let answers = move |path: &str, body: &Value| {
+            let mut device = device.lock();
+            match path {
+                "/v1/login" => body["device"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut device),
+                "/v1/ticket" => {}
+                _ => return answers(path),
+            }
+            (200, login(address, &device))
         };
         let route = listen(Arc::new(answers), &tasks).await;
         Self { route, tasks }
@@ -63,7 +73,7 @@ impl Liar {
     /// A route that answers everything so.
     pub async fn route(answers: impl Fn(&str) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let tasks = Tasks::new();
-        let route = listen(Arc::new(answers), &tasks).await;
+        let route = listen(Arc::new(move |path: &str, _: &Value| answers(path)), &tasks).await;
         Self { route, tasks }
     }
 
@@ -73,10 +83,11 @@ impl Liar {
     }
 }
 
-fn login(server: SocketAddr) -> Value {
+fn login(server: SocketAddr, device: &str) -> Value {
     json!({
         "user_id": 1,
         "name": "alice",
+        "device": device,
         "token": "token",
         "ticket": "AAAA",
         "ticket_expires_at_ms": 9_999_999_999_999_u64,
@@ -116,9 +127,11 @@ async fn answer(socket: TcpStream, answers: &Answers) -> std::io::Result<()> {
             body_bytes = length.trim().parse().unwrap_or_default();
         }
     }
-    socket.read_exact(&mut vec![0; body_bytes]).await?;
+    let mut body = vec![0; body_bytes];
+    socket.read_exact(&mut body).await?;
+    let asked = serde_json::from_slice(&body).unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default();
-    let (status, body) = answers(path);
+    let (status, body) = answers(path, &asked);
     let body = body.to_string();
     let head = format!(
         "HTTP/1.1 {status} Lie\r\ncontent-type: application/json\r\nconnection: close\r\n\

@@ -9,6 +9,7 @@ use im_tests::hostile::corpus;
 use im_tests::liar::{Liar, Said};
 use im_tests::tty::Tty;
 use serde_json::{Value, json};
+use vt100::Screen;
 
 use super::{Home, assert_only_ours};
 
@@ -125,7 +126,12 @@ async fn reasons_of_a_lying_server_are_only_shown() {
     for number in 0..reasons().len() {
         prompted(&im).await;
         im.type_text(&format!("message {number}\r"));
-        im.shows(&format!("end of message {number}.")).await;
+        let end = format!("end of message {number}.");
+        let is_there = move |screen: &Screen| {
+            // Wherever the window ends within it.
+            screen.contents().replace("\n    | ", "").contains(&end)
+        };
+        im.until("the end of the reason", is_there).await;
     }
     prompted(&im).await;
     im.type_text(":q\r");

@@ -80,8 +80,7 @@ async fn nothing_that_is_said_takes_the_terminal() {
     let to_alice = "alice".parse().expect("a name");
     let few = texts[..200].to_vec();
     say_all(&mallory, &to_alice, &few).await;
-    // Announced in part: another conversation is in focus.
-    let last = format!("-> you: \"<{}:", few.len() - 1);
+    let last = format!("-> you: <{}:", few.len() - 1);
     alice.shows(&last).await;
     for (command, answer) in [
         (":history mallory 200", end_of(&few)),
@@ -193,8 +192,11 @@ async fn nobody_can_be_called_what_cannot_be_seen() {
         assert!(is_harmless || is_refused, "{text:?}: {status} {answer}");
         let body = json!({"name": "admin", "password": PASSWORD, "device": text});
         let (status, answer) = route.post("/v1/login", body).await;
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        let is_harmless = status == 200 && text.bytes().all(is_plain);
+        let is_refused = (400..500).contains(&status);
         assert!(
-            (400..500).contains(&status),
+            is_harmless || is_refused,
             "device {text:?}: {status} {answer}"
         );
     }
