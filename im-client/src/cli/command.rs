@@ -102,7 +102,7 @@ pub(super) const COMMANDS: &[CommandLine] = &[
     },
     CommandLine {
         word: "search",
-        arguments: "WORDS [from:NAME] [in:NAME] [after:DATE] [before:DATE]",
+        arguments: "WORDS [FILTER]",
         summary: || t!("command.search"),
         details: Some(|| t!("command.search.details")),
         parse: |arguments| (!arguments.is_empty()).then(|| Command::Search(arguments.to_owned())),
