@@ -26,6 +26,8 @@ pub enum Said {
     Hello(usize),
     /// The client offers a message.
     Submit(wire::Submit),
+    /// The client asks for what follows a position.
+    Sync(wire::Sync),
 }
 
 /// A route and a server on ports of their own; they end when this is dropped.
@@ -167,6 +169,7 @@ async fn converse(socket: TcpStream, number: usize, speech: &Speech) {
                 frames
             }
             Some(client_frame::Frame::Submit(submit)) => speech(Said::Submit(submit)),
+            Some(client_frame::Frame::Sync(sync)) => speech(Said::Sync(sync)),
             Some(client_frame::Frame::Ping(wire::Ping { nonce })) => {
                 vec![wire::Pong { nonce }.into()]
             }

@@ -13,6 +13,9 @@ use crate::stage::Stage;
 
 const NAMES: u64 = 100_000;
 const COMPLETIONS: u64 = 200;
+/// Messages in one answer to whoever catches up.
+const PAGE: u64 = 500;
+const LOBBY: &str = "lobby";
 /// Clears the line.
 const CTRL_U: &str = "\u{15}";
 
@@ -30,9 +33,9 @@ fn name(number: u64) -> String {
     format!("u{spread:08x}-{number}")
 }
 
-fn message(number: u64) -> ServerFrame {
-    let message = wire::Message {
-        conversation: "lobby".to_owned(),
+fn message(number: u64) -> wire::Message {
+    wire::Message {
+        conversation: LOBBY.to_owned(),
         epoch: 1,
         sequence: number,
         id: u128::from(number).to_be_bytes().to_vec().into(),
@@ -41,14 +44,40 @@ fn message(number: u64) -> ServerFrame {
         sender_device: "phone".to_owned(),
         accepted_at_ms: 0,
         text: "hi".to_owned(),
+    }
+}
+
+/// What the lobby holds: a message from each.
+fn heads() -> ServerFrame {
+    let head = wire::Head {
+        conversation: LOBBY.to_owned(),
+        epoch: 1,
+        sequence: NAMES,
+        handled: 0,
     };
-    let message = Some(message);
-    wire::Deliver { message }.into()
+    let heads = wire::Heads {
+        heads: vec![head],
+        more: false,
+    };
+    heads.into()
+}
+
+fn page(after: u64) -> ServerFrame {
+    let until = NAMES.min(after + PAGE);
+    let page = wire::Page {
+        conversation: LOBBY.to_owned(),
+        epoch: 1,
+        messages: (after + 1..=until).map(message).collect(),
+        head: NAMES,
+        ..wire::Page::default()
+    };
+    page.into()
 }
 
 pub(crate) async fn run(stage: &Stage) -> anyhow::Result<Vec<f64>> {
     let speech = |said| match said {
-        Said::Hello(_) => (1..=NAMES).map(message).collect(),
+        Said::Hello(_) => vec![heads()],
+        Said::Sync(sync) => vec![page(sync.after)],
         Said::Submit(_) => Vec::new(),
     };
     let nothing = |_: &str| (404, "nothing".into());

@@ -112,7 +112,7 @@ async fn reasons_of_a_lying_server_are_only_shown() {
         Said::Hello(number) if number < reasons().len() => {
             vec![close(reasons().swap_remove(number))]
         }
-        Said::Hello(_) => Vec::new(),
+        Said::Hello(_) | Said::Sync(_) => Vec::new(),
         Said::Submit(submit) => {
             let number = counted.fetch_add(1, Ordering::Relaxed);
             let reason = reasons().swap_remove(number % reasons().len());
