@@ -40,7 +40,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::FromArgMatches;
+use clap::{Command, FromArgMatches};
 use rust_i18n::t;
 use tracing_subscriber::EnvFilter;
 
@@ -88,7 +88,7 @@ fn read_settings() -> Result<Settled, Failure> {
     let matches = command
         .clone()
         .try_get_matches_from(&words)
-        .unwrap_or_else(|error| refuse(&error));
+        .unwrap_or_else(|error| refuse(&error, &command, &words));
     let line = CommandLine::from_arg_matches(&matches)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let profile = line.account.profile.as_deref();
@@ -104,16 +104,20 @@ fn read_settings() -> Result<Settled, Failure> {
 }
 
 /// Ends the program with what clap has to say: help, or what is wrong with the command line. Its
-/// errors quote words as they were given, and a script may have taken those from anywhere.
-#[expect(clippy::print_stderr, reason = "telling the user is the job")]
-fn refuse(error: &clap::Error) -> ! {
-    if !error.use_stderr() {
-        error.exit();
+/// errors quote words as they were given, and a script may have taken those from anywhere, so it
+/// is asked again with words that can be shown.
+fn refuse(error: &clap::Error, command: &Command, words: &[OsString]) -> ! {
+    let shown = words
+        .iter()
+        .map(|word| render::safe::line(&word.to_string_lossy()));
+    match command.clone().try_get_matches_from(shown) {
+        Err(error) => error.exit(),
+        // Shown otherwise, the words make sense: only what they really hold is wrong.
+        Ok(_) => {
+            tell(error.to_string().lines().next().unwrap_or_default());
+            std::process::exit(error.exit_code())
+        }
     }
-    for line in error.render().to_string().lines() {
-        eprintln!("{}", render::safe::line(line));
-    }
-    std::process::exit(error.exit_code())
 }
 
 async fn run(settled: &Settled) -> Result<Exit, Failure> {
