@@ -3,6 +3,7 @@
 
 mod lies;
 mod people;
+mod typed;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -81,6 +82,14 @@ fn assert_only_ours(terminal: &Tty) {
             terminal.lines().join("\n")
         );
     }
+}
+
+/// Waits for a prompt with nothing behind it: what is typed before, the terminal itself may show.
+async fn prompted(im: &Tty) {
+    im.until("a prompt", |screen| {
+        screen.contents().trim_end().ends_with("alice>")
+    })
+    .await;
 }
 
 /// Whether a line looks as if the program itself, or somebody else, had said what a hostile string

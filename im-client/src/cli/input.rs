@@ -6,6 +6,7 @@
 mod completion;
 mod drawing;
 mod editor;
+mod history;
 mod plain;
 
 use std::io;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use self::history::History;
 use super::names::Names;
 use super::screen::Above;
 use super::terminal;
@@ -52,7 +54,7 @@ impl Input {
     /// Reads lines with an editor, and returns the place above them. `history` is the file of
     /// lines typed before.
     pub(super) fn edited(names: Names, history: Option<PathBuf>) -> io::Result<(Self, Above)> {
-        let mut editor = editor::open(names, history)?;
+        let mut editor = editor::open(names, History::new(history))?;
         let above = editor.above();
         let input = Self {
             above: Some(above.clone()),

@@ -11,7 +11,7 @@ use im_tests::tty::Tty;
 use serde_json::{Value, json};
 use vt100::Screen;
 
-use super::{Home, assert_only_ours};
+use super::{Home, assert_only_ours, prompted};
 
 /// Strings in one reason: a few reasons are all of the corpus.
 const AT_ONCE: usize = 100;
@@ -138,14 +138,6 @@ async fn reasons_of_a_lying_server_are_only_shown() {
     assert_eq!(im.ended().await, Some(0));
     assert!(told.load(Ordering::Relaxed) >= reasons().len());
     assert_only_ours(&im);
-}
-
-/// Waits for a prompt with nothing behind it: what is typed before, the terminal itself may show.
-async fn prompted(im: &Tty) {
-    im.until("a prompt", |screen| {
-        screen.contents().trim_end().ends_with("alice>")
-    })
-    .await;
 }
 
 fn close(reason: String) -> wire::ServerFrame {

@@ -56,10 +56,10 @@ impl Highlighter for Drawing {
     }
 }
 
-/// What was pasted may hold controls of eight bits, which the editor would write as they are. It
-/// counts them as nothing, so nothing is what is shown of them.
+/// What was pasted may hold controls, which the editor would write as they are. It counts them as
+/// nothing, so nothing is what is shown of them.
 fn without_controls(line: &str) -> Cow<'_, str> {
-    let is_control = |c: char| ('\u{80}'..='\u{9f}').contains(&c);
+    let is_control = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     match line.contains(is_control) {
         true => Cow::Owned(line.replace(is_control, "")),
         false => Cow::Borrowed(line),
@@ -71,7 +71,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn controls_of_eight_bits_are_not_shown() {
-        assert_eq!(without_controls("a\u{9b}2Jb\u{9c}é张"), "a2Jbé张");
+    fn controls_are_not_shown() {
+        assert_eq!(
+            without_controls("a\u{9b}2Jb\u{9c}é\0张\u{7}\tc\n"),
+            "a2Jbé张\tc\n"
+        );
     }
 }

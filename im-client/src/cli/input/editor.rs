@@ -1,7 +1,6 @@
 //! The line editor at a terminal: keys, completion, and the lines typed before.
 
 use std::io;
-use std::path::PathBuf;
 
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
@@ -13,23 +12,21 @@ use rustyline::{
 use super::Typed;
 use super::completion::Completion;
 use super::drawing::Drawing;
+use super::history::History;
 use crate::cli::command;
 use crate::cli::names::Names;
 use crate::cli::screen::Above;
 use crate::cli::terminal::Restored;
 
-/// Lines remembered: years of typing, and still loaded at once.
-const HISTORY_LINES_MAX: usize = 1000;
-
-/// An editor, the file of its history, and the place above its line.
+/// An editor, the lines typed before, and the place above its line.
 pub(super) struct Editor {
     editor: rustyline::Editor<Drawing, DefaultHistory>,
-    history: Option<PathBuf>,
+    history: History,
     above: Above,
 }
 
 /// Opens the editor at this process's terminal.
-pub(super) fn open(names: Names, history: Option<PathBuf>) -> io::Result<Editor> {
+pub(super) fn open(names: Names, history: History) -> io::Result<Editor> {
     let mut editor = rustyline::Editor::with_config(config()?).map_err(io::Error::other)?;
     let printer = editor.create_external_printer().map_err(io::Error::other)?;
     let above = Above::new(printer)?;
@@ -38,11 +35,11 @@ pub(super) fn open(names: Names, history: Option<PathBuf>) -> io::Result<Editor>
         let suspend = EventHandler::Conditional(Box::new(Suspend(restored)));
         editor.bind_sequence(KeyEvent::ctrl('Z'), suspend);
     }
-    if let Some(path) = &history
-        && let Err(error) = editor.load_history(path)
-    {
-        tracing::debug!(%error, "cannot load the lines typed before");
+    // They insert the next key as it is, and a control cannot be drawn.
+    for key in ['Q', 'V'] {
+        editor.bind_sequence(KeyEvent::ctrl(key), Cmd::Noop);
     }
+    history.load(&mut editor);
     Ok(Editor {
         editor,
         history,
@@ -52,7 +49,7 @@ pub(super) fn open(names: Names, history: Option<PathBuf>) -> io::Result<Editor>
 
 fn config() -> io::Result<Config> {
     let builder = Config::builder()
-        .max_history_size(HISTORY_LINES_MAX)
+        .max_history_size(History::LINES_MAX)
         .and_then(|builder| builder.history_ignore_dups(true))
         .map_err(io::Error::other)?;
     let builder = builder
@@ -100,7 +97,7 @@ pub(super) fn read(editor: &mut Editor, prompt: &str) -> Typed {
         .end(|typed| typed.is_empty() || is_accepted && !command::is_command(typed));
     match read {
         Ok(line) => {
-            remember(editor, &line);
+            editor.history.remember(&mut editor.editor, &line);
             Typed::Line(line)
         }
         Err(ReadlineError::Interrupted) => Typed::Interrupted,
@@ -109,24 +106,5 @@ pub(super) fn read(editor: &mut Editor, prompt: &str) -> Typed {
             tracing::debug!(%error, "the terminal cannot be read");
             Typed::End
         }
-    }
-}
-
-/// Written after each line, because the program may end without warning.
-fn remember(
-    Editor {
-        editor, history, ..
-    }: &mut Editor,
-    line: &str,
-) {
-    let Ok(true) = editor.add_history_entry(line) else {
-        return;
-    };
-    // The file was created beforehand: rustyline would do it by changing the mask of the whole
-    // process, in which other threads may be creating folders.
-    if let Some(path) = history
-        && let Err(error) = editor.append_history(path)
-    {
-        tracing::debug!(%error, "cannot keep the lines typed");
     }
 }
