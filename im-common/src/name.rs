@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
 use unicode_security::confusable_detection::skeleton;
 use unicode_security::general_security_profile::IdentifierType;
 use unicode_security::{GeneralSecurityProfile, MixedScript};
 
 /// Enough for any real name, short enough for a prompt.
 pub const NAME_CHARS_MAX: usize = 32;
+
+/// Unicode Technical Standard 39, optional detection: no script needs more.
+const MARKS_MAX: usize = 4;
 
 /// Stands for everybody where a message is addressed.
 const RESERVED: [&str; 1] = ["lobby"];
@@ -33,6 +37,10 @@ pub enum InvalidName {
         "a name has only letters, digits, '.', '_' and '-', and begins and ends with a letter or digit"
     )]
     Character,
+    /// More than [`MARKS_MAX`] marks on one letter, or the same one twice: they cover what stands
+    /// above and below.
+    #[error("a name has at most {MARKS_MAX} marks on one letter, and none of them twice")]
+    Marks,
     /// A word that means something else where a name is expected.
     #[error("this name is reserved")]
     Reserved,
@@ -59,6 +67,9 @@ impl UserName {
         let at_ends = name.starts_with(is_letter_or_digit) && name.ends_with(is_letter_or_digit);
         if !at_ends || !name.chars().all(inner) {
             return Err(InvalidName::Character);
+        }
+        if has_stacked_marks(&name) {
+            return Err(InvalidName::Marks);
         }
         if name.chars().all(|c| !c.is_alphabetic()) {
             return Err(InvalidName::NoLetter);
@@ -99,9 +110,24 @@ pub fn fold(name: &str) -> String {
 /// Fillers and joiners count as letters or marks and cannot be seen: of two names that look the
 /// same, one would have them.
 fn is_letter_or_digit(c: char) -> bool {
-    let is_mark = unicode_normalization::char::is_combining_mark(c);
+    let is_mark = is_combining_mark(c);
     let is_unseen = c.identifier_type() == Some(IdentifierType::Default_Ignorable);
     (c.is_alphanumeric() || is_mark) && !is_unseen
+}
+
+fn has_stacked_marks(name: &str) -> bool {
+    let mut stack = Vec::new();
+    for c in name.chars() {
+        if !is_combining_mark(c) {
+            stack.clear();
+            continue;
+        }
+        if stack.len() == MARKS_MAX || stack.contains(&c) {
+            return true;
+        }
+        stack.push(c);
+    }
+    false
 }
 
 impl fmt::Display for UserName {
@@ -123,6 +149,8 @@ mod tests {
             "дмитрий",
             "محمد",
             "さくら",
+            "क्षत्रिय",
+            "x\u{335}\u{336}\u{337}\u{338}y\u{335}",
             "a",
             "j.r_r-x",
             "O0",
@@ -151,6 +179,8 @@ mod tests {
             ("a\u{fe0f}", InvalidName::Character),
             ("\u{3164}", InvalidName::Character),
             ("-a", InvalidName::Character),
+            ("a\u{335}\u{335}", InvalidName::Marks),
+            ("a\u{335}\u{336}\u{337}\u{338}\u{321}", InvalidName::Marks),
             ("12345", InvalidName::NoLetter),
             ("Lobby", InvalidName::Reserved),
             ("p\u{430}ypal", InvalidName::MixedScript),
