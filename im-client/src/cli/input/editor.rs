@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustyline::config::BellStyle;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{
@@ -54,6 +55,8 @@ fn config() -> io::Result<Config> {
         .map_err(io::Error::other)?;
     let builder = builder
         .history_ignore_space(true)
+        // A bell is for messages, and for those who want one.
+        .bell_style(BellStyle::None)
         .completion_type(CompletionType::List)
         // Waiting for another Tab, or for an answer, the editor would draw nothing.
         .completion_show_all_if_ambiguous(true)
