@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::num::NonZeroU16;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -37,6 +38,7 @@ pub struct Tty {
     controller: File,
     child: Child,
     record: Arc<Mutex<Record>>,
+    reader: JoinHandle<()>,
 }
 
 /// What came, and what became of it.
@@ -98,11 +100,12 @@ impl Tty {
         let source = controller.try_clone().expect("a descriptor to spare");
         let kept = Arc::clone(&record);
         // Ends with the last program that has the terminal open.
-        std::thread::spawn(move || keep(source, &kept));
+        let reader = std::thread::spawn(move || keep(source, &kept));
         Self {
             controller,
             child: child.expect("setsid is part of every Linux"),
             record,
+            reader,
         }
     }
 
@@ -164,12 +167,16 @@ impl Tty {
             .await
     }
 
-    /// Waits until the program has ended, and returns its exit code; a signal has none.
+    /// Waits until the program has ended and all that it wrote is there, and returns its exit code;
+    /// a signal has none.
     pub async fn ended(&mut self) -> Option<i32> {
         let pause = Duration::from_millis(1);
         let wait = async {
             loop {
-                if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                let status = self.child.try_wait().expect("a child can be waited for");
+                if let Some(status) = status
+                    && self.reader.is_finished()
+                {
                     return status.code();
                 }
                 tokio::time::sleep(pause).await;
