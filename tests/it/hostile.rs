@@ -16,6 +16,9 @@ use im_tests::tty::Tty;
 use im_tests::user::PASSWORD;
 use tempfile::TempDir;
 
+/// Clears the line.
+const CTRL_U: &str = "\u{15}";
+
 /// A folder for whoever uses `im`.
 struct Home {
     folder: TempDir,

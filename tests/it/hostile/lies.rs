@@ -7,11 +7,10 @@ use im_common::code::Code;
 use im_common::wire;
 use im_tests::hostile::corpus;
 use im_tests::liar::{Liar, Said};
-use im_tests::tty::Tty;
 use serde_json::{Value, json};
 use vt100::Screen;
 
-use super::{Home, assert_only_ours, prompted};
+use super::{CTRL_U, Home, assert_only_ours, prompted};
 
 /// Strings in one reason: a few reasons are all of the corpus.
 const AT_ONCE: usize = 100;
@@ -65,6 +64,10 @@ async fn a_refusal_is_told_and_not_obeyed() {
             &["send", "lobby", "hi"],
             &["online", "--json"],
             &["tail"],
+            &["history"],
+            &["login"],
+            &["doctor"],
+            &["doctor", "--json"],
             &["--no-input"],
         ] {
             let mut im = home.im(&liar.url(), arguments);
@@ -97,6 +100,10 @@ async fn names_and_history_of_a_lying_route_are_only_shown() {
         im.type_text("\r");
     }
     prompted(&im).await;
+    // Whatever Tab finds, it is drawn before the next key is looked at.
+    for typed in ["@z", "@z1", ":history z"] {
+        im.type_text(&format!("{typed}\t{CTRL_U}"));
+    }
     im.type_text(":q\r");
     assert_eq!(im.ended().await, Some(0));
     assert_only_ours(&im);

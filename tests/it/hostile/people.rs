@@ -11,7 +11,7 @@ use im_tests::user::{PASSWORD, TestUser, accepted};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Home, around, assert_only_ours};
+use super::{Home, around, assert_only_ours, prompted};
 
 /// Shown before every further line of a text.
 const CONTINUATION: &str = "\r\n    | ";
@@ -30,7 +30,9 @@ fn assert_texts_are_text(terminal: &Tty, count: usize) {
         let start = written.find(&format!("<{number}:"));
         let start = start.unwrap_or_else(|| panic!("text {number} is not shown"));
         let end = written[start..].find(&format!(":{number}>"));
-        let text = &written[start..start + end.expect("the end of a text is shown with it")];
+        let end =
+            end.unwrap_or_else(|| panic!("text {number} has no end: {:?}", &written[start..]));
+        let text = &written[start..start + end];
         let shown = text.replace(CONTINUATION, "");
         if let Some(control) = controls(&shown).first() {
             panic!("text {number}: {}", around(&shown, control));
@@ -161,6 +163,42 @@ async fn what_tail_prints_is_as_harmless() {
     for (number, (line, text)) in said.iter().zip(&texts).enumerate() {
         assert_eq!(line["text"], marked(number, text));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_looked_back_at_and_found_is_as_harmless() {
+    let cluster = TestCluster::embedded().await;
+    let mallory = alice_and_mallory(&cluster).await;
+    let (home, texts) = (Home::new(), corpus());
+    let route = &cluster.urls(0)[0];
+    let count = texts.len().to_string();
+    let mut tail = home.im(route, &["tail", "--count", &count]);
+    attached(&cluster, 2).await;
+    say_all(&mallory, &Recipient::Lobby, &texts).await;
+    assert_eq!(tail.ended().await, Some(0));
+    for arguments in [
+        &["history", "--count", &count][..],
+        &["history", "--count", &count, "--local"],
+        &["search", "--count", &count, "from:mallory"],
+        &["search", "--count", &count, "in:lobby", "from:mallory"],
+    ] {
+        let mut past = home.im(route, arguments);
+        assert_eq!(past.ended().await, Some(0), "{arguments:?}");
+        assert_texts_are_text(&past, texts.len());
+        assert_only_ours(&past);
+    }
+    let mut alice = home.im(route, &[]);
+    alice.shows("connected as alice").await;
+    for command in [":search from:mallory", ":unread", ":who", ":olu"] {
+        prompted(&alice).await;
+        alice.type_text(command);
+        alice.shows(command).await;
+        alice.type_text("\r");
+    }
+    prompted(&alice).await;
+    alice.type_text(":q\r");
+    assert_eq!(alice.ended().await, Some(0));
+    assert_only_ours(&alice);
 }
 
 /// Waits until so many devices are attached, so that nothing is said before they listen.

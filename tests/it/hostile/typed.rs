@@ -7,13 +7,12 @@ use im_tests::hostile::corpus;
 use im_tests::liar::Liar;
 use serde_json::json;
 
-use super::{Home, assert_only_ours, prompted};
+use super::{CTRL_U, Home, assert_only_ours, prompted};
 
 /// Strings in one argument.
 const AT_ONCE: usize = 30;
 /// The line typed before.
 const CTRL_P: &str = "\u{10}";
-const CTRL_U: &str = "\u{15}";
 
 /// The corpus in arguments of a process, which cannot hold a zero byte.
 fn words() -> Vec<String> {
