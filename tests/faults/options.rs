@@ -104,6 +104,10 @@ pub(crate) struct RunOptions {
     /// Messages in a second.
     #[arg(long, default_value_t = 150)]
     pub(crate) rate: u32,
+    /// Lets clients of CIM in on CIM's own ports, where a scenario has some: 8083 for one route, 11211
+    /// and 8081, 11212 and 8082 for two servers. They must be free.
+    #[arg(long, conflicts_with = "jobs")]
+    pub(crate) cim_ports: bool,
     /// Measures times without holding them against the bounds: for builds without optimisation.
     #[arg(long)]
     pub(crate) no_bounds: bool,

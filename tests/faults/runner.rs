@@ -93,6 +93,9 @@ async fn run_one(
     let folder = fresh_folder(options, &format!("{}-{profile}-{seed}", scenario.id))?;
     let mut plan = Plan::new(profile, options.place.binaries()?, folder.clone());
     (scenario.shape)(&mut plan);
+    if options.cim_ports {
+        plan.take_cims_ports()?;
+    }
     let ended = attempt(options, scenario, plan, seed).await?;
     let is_held = ended.verdict.is_sound() && ended.findings.broken.is_empty();
     let outcome = match (&ended.skipped, is_held) {
@@ -216,9 +219,15 @@ fn tell(
 
 fn replay(options: &RunOptions, scenario: &Scenario, profile: Profile, seed: u64) -> String {
     let long = if options.long { " --long" } else { "" };
+    let cim_ports = if options.cim_ports {
+        " --cim-ports"
+    } else {
+        ""
+    };
     let (id, users, rate) = (scenario.id, options.users, options.rate);
     format!(
-        "im-faults run {id} --profile {profile} --seed {seed} --users {users} --rate {rate}{long}"
+        "im-faults run {id} --profile {profile} --seed {seed} --users {users} --rate {rate}{long}\
+         {cim_ports}"
     )
 }
 

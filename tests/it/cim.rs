@@ -7,6 +7,7 @@ mod hostile;
 mod losses;
 mod mixed;
 mod moving;
+mod own_ports;
 mod presence;
 mod situations;
 

@@ -5,6 +5,7 @@
 mod client;
 mod frame;
 mod inbox;
+pub mod ports;
 mod route;
 mod socket;
 mod store;

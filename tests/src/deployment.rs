@@ -3,6 +3,7 @@
 //! Nodes come back to the ports they had. What each of them says goes to a file of a folder, and is
 //! searched for what nobody may say ([`Deployment::alarms`]). Everything ends when it is dropped.
 
+mod cim_ports;
 mod daemon;
 mod figures;
 mod mount;
@@ -17,6 +18,7 @@ use anyhow::Context as _;
 use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
+pub use cim_ports::CimPorts;
 pub use daemon::{Daemon, READY_WITHIN};
 pub use figures::Figures;
 pub use mount::{CannotMount, Mount};
@@ -58,8 +60,8 @@ pub struct Plan {
     pub servers: usize,
     /// How many routes, where there are several.
     pub routes: usize,
-    /// Whether clients of CIM are let in.
-    pub speaks_cim: bool,
+    /// Where clients of CIM are let in, if they are.
+    pub cim: Option<CimPorts>,
     /// Further options of every server, or of the standalone.
     pub server_options: Vec<String>,
     /// The standalone keeps its data on a file system of this size of its own.
@@ -77,7 +79,7 @@ impl Plan {
             profile,
             servers: 3,
             routes: 2,
-            speaks_cim: false,
+            cim: None,
             server_options: Vec::new(),
             data_bytes_max: None,
             binaries,

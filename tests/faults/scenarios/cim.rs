@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use im_tests::cim::{CimRoute, Habits, code};
+use im_tests::deployment::CimPorts;
 use im_tests::deployment::Profile::{Cluster, Embedded};
 use tokio::time::{Instant, sleep};
 
@@ -30,7 +31,7 @@ pub(crate) fn table() -> Vec<Scenario> {
             |run| restarted(run).boxed_local(),
         )
         .shaped(|plan| {
-            plan.speaks_cim = true;
+            plan.cim = Some(CimPorts::Free);
             plan.server_options.push("--drain=4s".to_owned());
         }),
     ]
@@ -61,7 +62,8 @@ async fn restarted(run: &mut Run) -> anyhow::Result<()> {
     let are_back = run.all_attached(BACK_WITHIN).await;
     run.check(are_back, "not everybody else is attached");
     check_listed(run, &guests, &urls[0]).await?;
-    run.note(format!("{turn} restarts, {count} guests"));
+    let ports = run.deployment.plan.cim.expect("the plan lets them in");
+    run.note(format!("{turn} restarts, {count} guests on {ports}"));
     run.guests = Some(guests);
     Ok(())
 }

@@ -166,28 +166,3 @@ async fn the_log_warns_and_tells_no_texts() {
         "a text is in the log"
     );
 }
-
-/// CIM's clients find everything where it was: needs 8081 to 8083, 11211 and 11212 to be free.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes CIM's own ports, which others may have"]
-async fn everything_is_on_cims_own_ports() {
-    let cluster = TestCluster::on_cims_ports().await;
-    let route = im_tests::cim::CimRoute::new("http://127.0.0.1:8083/");
-    let mut friends = Vec::new();
-    for number in 0..12 {
-        friends.push(Friend::join(&route, &format!("user-{number}")).await);
-    }
-    friends[0].say("hello").await;
-    for friend in &friends[1..] {
-        friend.hears("hello", friends[0].account()).await;
-    }
-    let ports: Vec<u16> = cluster
-        .servers()
-        .iter()
-        .map(|server| {
-            let (_, port) = server.info.http_address.rsplit_once(':').expect("a port");
-            port.parse().expect("a number")
-        })
-        .collect();
-    assert_eq!(ports, [8081, 8082]);
-}

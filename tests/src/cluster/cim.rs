@@ -1,17 +1,27 @@
 //! Clusters that let clients of CIM in.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use im_common::backend::registry::ServerInfo;
 use im_route::RouteConfig;
 use im_server::ServerConfig;
 
 use super::TestCluster;
-use crate::cim::CimRoute;
+use crate::cim::{CimRoute, ports};
 
 /// Any free port of loopback.
 fn free() -> Option<SocketAddr> {
     Some(SocketAddr::from(([127, 0, 0, 1], 0)))
+}
+
+/// An address of this machine that no other cluster has, here or in another process, so that a
+/// port's number can be taken without taking it from anybody.
+fn loopback_of_its_own() -> Ipv4Addr {
+    static LAST: AtomicU8 = AtomicU8::new(0);
+    let cluster = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, cluster, high, low)
 }
 
 impl TestCluster {
@@ -59,21 +69,35 @@ impl TestCluster {
         self.add_server(config).await
     }
 
-    /// As [`TestCluster::embedded_for_cim`] with two servers, on CIM's own ports: 8083 for the route, 11211 and 8081 for
-    /// the first server, 11212 and 8082 for the second.
-    pub async fn on_cims_ports() -> Self {
-        let on = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
-        let mut cluster = Self::embedded_with(0, 0).await;
-        let mut config = RouteConfig::for_tests();
-        config.cim.listen = on(8083);
-        cluster.add_route(config).await;
-        for number in 0..2 {
-            let mut config = ServerConfig::for_tests();
-            config.cim.listen = on(11_211 + number);
-            config.http_listen = on(8081 + number);
-            cluster.add_server(config).await;
+    /// As [`TestCluster::embedded_for_cim`] with two servers, on CIM's own ports.
+    pub async fn embedded_on_cims_ports() -> Self {
+        Self::embedded_with(0, 0).await.take_cims_ports().await
+    }
+
+    /// As [`TestCluster::stores_for_cim`] with one route and two servers, on CIM's own ports.
+    pub async fn stores_on_cims_ports() -> Self {
+        Self::stores_with(0, 0).await.take_cims_ports().await
+    }
+
+    /// # Panics
+    /// When somebody has one of the ports on all addresses of the machine.
+    async fn take_cims_ports(mut self) -> Self {
+        let ip = loopback_of_its_own();
+        for port in ports::all() {
+            let is_free = TcpListener::bind((ip, port));
+            is_free.unwrap_or_else(|error| panic!("{ip}:{port}, a port of CIM's: {error}"));
         }
-        cluster
+        let on = |port| Some(SocketAddr::from((ip, port)));
+        let mut config = RouteConfig::for_tests();
+        config.cim.listen = on(ports::ROUTE);
+        self.add_route(config).await;
+        for server in ports::SERVERS {
+            let mut config = ServerConfig::for_tests();
+            config.cim.listen = on(server.clients);
+            config.http_listen = on(server.http);
+            self.add_server(config).await;
+        }
+        self
     }
 
     /// CIM's endpoints at the last route that was started.

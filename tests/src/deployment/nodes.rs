@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use super::{Daemon, Mount, Plan, Stores};
+use super::{CimPorts, Daemon, Mount, Plan, Stores};
 use crate::ports;
 use crate::proxy::Proxy;
 
@@ -18,7 +18,7 @@ pub struct ServerNode {
     pub daemon: Daemon,
     /// Between clients and it.
     pub for_clients: Proxy,
-    /// Between routes and it.
+    /// Between routes and it, unless its port is CIM's own.
     pub for_routes: Proxy,
     /// Between it and etcd.
     pub to_etcd: Proxy,
@@ -70,31 +70,36 @@ pub(super) fn write_secret(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn here() -> SocketAddr {
+/// A free port of loopback.
+pub(super) fn here() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()))
 }
 
-fn on_loopback(port: u16) -> SocketAddr {
+pub(super) fn on_loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 impl ServerNode {
     pub(super) async fn start(plan: &Plan, stores: &Stores, number: usize) -> anyhow::Result<Self> {
-        let (clients, http) = (here(), here());
+        let (clients, http) = (here(), plan.server_http(number));
         let for_clients = Proxy::start(clients).await;
         let for_routes = Proxy::start(http).await;
         let to_etcd = Proxy::start(on_loopback(stores.etcd.port())).await;
+        // Clients of CIM are told this port too.
+        let advertised = match plan.cim {
+            Some(CimPorts::Own) => http,
+            _ => for_routes.address(),
+        };
         let mut arguments = vec![
             format!("--listen={clients}"),
             format!("--http-listen={http}"),
             format!("--advertise={}", for_clients.address()),
-            format!("--http-advertise={}", for_routes.address()),
+            format!("--http-advertise={}", advertised),
             format!("--etcd=http://{}", to_etcd.address()),
             format!("--secret-file={}", plan.folder.join(SECRET_FILE).display()),
         ];
-        if plan.speaks_cim {
-            arguments.push(format!("--cim-listen={}", here()));
-        }
+        let cim = plan.cim_server(number);
+        arguments.extend(cim.map(|address| format!("--cim-listen={address}")));
         arguments.extend(plan.server_options.iter().cloned());
         let binary = plan.binaries.join("im-server");
         let name = format!("server-{number}");
@@ -124,7 +129,7 @@ impl RouteNode {
             (None, Some(cluster)) => cluster.urls().join(","),
             (None, None) => anyhow::bail!("a route needs a Redis"),
         };
-        let cim = plan.speaks_cim.then(here);
+        let cim = plan.cim_route();
         let mut arguments = vec![
             format!("--listen={address}"),
             format!("--advertise={}", for_servers.address()),
@@ -159,7 +164,7 @@ impl Standalone {
             Some(bytes) => Some(Mount::new(&data, bytes)?),
             None => None,
         };
-        let cim = plan.speaks_cim.then(here);
+        let (cim, cim_server) = (plan.cim_route(), plan.cim_server(1));
         let mut arguments = vec![
             "--headless".to_owned(),
             format!("--data-dir={}", data.display()),
@@ -167,10 +172,8 @@ impl Standalone {
             format!("--server-listen={listen}"),
             format!("--advertise={}", clients.address()),
         ];
-        if let Some(route) = cim {
-            arguments.push(format!("--cim-route-listen={route}"));
-            arguments.push(format!("--cim-server-listen={}", here()));
-        }
+        arguments.extend(cim.map(|address| format!("--cim-route-listen={address}")));
+        arguments.extend(cim_server.map(|address| format!("--cim-server-listen={address}")));
         let binary = plan.binaries.join("im-standalone");
         let mut daemon = Daemon::new(binary, "standalone".to_owned(), &plan.folder, arguments);
         daemon.start().await?;
