@@ -211,7 +211,8 @@ pub trait Downlink: Send + Sync {
         pushes: Vec<Push>,
     ) -> Result<Vec<UserId>, DownlinkError>;
 
-    /// Closes the connection of a session, if it is still there.
+    /// Closes the connection of a session, if it is still there. Once this has returned the server
+    /// lists its user no more, for this connection.
     async fn kick(
         &self,
         server: &ServerInfo,

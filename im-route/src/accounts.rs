@@ -18,6 +18,7 @@ use im_common::ticket::{Ticket, TicketKey};
 use im_common::transport::Refusal;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::time::timeout;
 
 use crate::attachments::Attachments;
 use crate::names::Names;
@@ -26,6 +27,9 @@ use crate::placement::Placement;
 use crate::reading::Reading;
 use crate::servers::Servers;
 
+/// How long who logs out waits for the server of the connection: many times what an answer takes,
+/// and little for a person.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// 256 bits cannot be guessed.
 const TOKEN_BYTES: usize = 32;
 
@@ -161,7 +165,8 @@ impl Accounts {
         }
     }
 
-    /// Ends a login and its connection.
+    /// Ends a login and its connection, which nobody sees any more when this returns; unless its
+    /// server does not answer in time.
     pub(crate) async fn log_out(&self, caller: &Caller) -> Result<(), Refusal> {
         let Identity { user, device, .. } = &caller.identity;
         self.directory
@@ -175,7 +180,8 @@ impl Accounts {
         for session in sessions {
             if session.device == *device && session.epoch <= newest_ended {
                 self.attachments.sessions.detach(&session).await?;
-                self.attachments.kick(session, Code::LOGGED_OUT);
+                let kicked = self.attachments.kick(session, Code::LOGGED_OUT);
+                timeout(GONE_WITHIN, kicked).await.ok();
             }
         }
         Ok(())

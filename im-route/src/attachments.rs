@@ -14,6 +14,7 @@ use im_common::message::{Head, Identity, Position, Session};
 use im_common::planted::{Bug, is_planted};
 use im_common::tasks::Tasks;
 use im_common::transport::{Downlink, Heads, OpenLogin, Refusal, Renewal};
+use tokio::task::JoinHandle;
 
 use crate::servers::Servers;
 use crate::slots::Slots;
@@ -84,17 +85,18 @@ impl Attachments {
     }
 
     /// Ends a connection elsewhere, in the background: should it fail, its server learns of the
-    /// newer session when it renews.
-    pub(crate) fn kick(&self, session: Session, code: Code) {
-        let Some(server) = self.servers.find(&session.server) else {
-            return;
-        };
+    /// newer session when it renews. Who needs to know when it has ended can wait for the task.
+    pub(crate) fn kick(&self, session: Session, code: Code) -> JoinHandle<()> {
+        let server = self.servers.find(&session.server);
         let downlink = Arc::clone(&self.downlink);
         self.tasks.spawn("kick", async move {
+            let Some(server) = server else {
+                return;
+            };
             if let Err(error) = downlink.kick(&server, &session, code).await {
                 tracing::debug!(server.id = %server.id, %error, "kick failed");
             }
-        });
+        })
     }
 
     pub(crate) async fn detach(&self, session: &Session) -> Result<(), Refusal> {

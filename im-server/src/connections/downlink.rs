@@ -38,10 +38,12 @@ impl Connections {
         self.table.names.list(query)
     }
 
-    /// Closes the connection of a session, if it is still there.
+    /// Closes the connection of a session, if it is still there. It is out of the table when this
+    /// returns, however long it takes to say goodbye: whoever asks next who is here does not see it.
     pub(crate) fn close(&self, session: &Session, code: Code) {
         if let Some(handle) = self.find(session) {
             handle.outbound.close(code);
+            self.detach(&handle);
         }
     }
 

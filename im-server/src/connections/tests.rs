@@ -177,6 +177,21 @@ async fn everyone_shares_the_bytes_of_one_encoding() {
     assert!(places.all(|place| place == first));
 }
 
+#[test]
+fn who_is_sent_away_is_seen_no_more_while_saying_goodbye() {
+    let connections = Connections::new(10);
+    let alice = connections.attach(identity("alice"), epoch(1, 1)).unwrap();
+    alice.confirm();
+    connections.close(&alice.session, Code::LOGGED_OUT);
+    assert_eq!(online(&connections, "", "", 10), [""; 0]);
+    assert_eq!(connections.count(), 0);
+    let next = connections.attach(identity("alice"), epoch(2, 1)).unwrap();
+    next.confirm();
+    drop(alice);
+    assert_eq!(online(&connections, "", "", 10), ["alice"]);
+    assert_eq!(connections.count(), 1);
+}
+
 #[tokio::test]
 async fn a_request_meant_for_another_server_is_refused() {
     let connections = Connections::new(10);

@@ -8,7 +8,7 @@ use im_tests::cluster::TestCluster;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::friend::{Friend, attach, expect_gone, online, placed};
+use super::friend::{Friend, attach, online, placed};
 
 /// What Spring answers when a request is none.
 async fn status(route: &CimRoute, method: Method, path: &str, body: Option<&str>) -> u16 {
@@ -67,7 +67,6 @@ pub(super) async fn who_is_online_is_listed(cluster: TestCluster) {
     let alice = Friend::join(&route, "alice").await;
     assert!(online(&route).await.contains(&"alice".to_owned()));
     alice.client.close().await.expect("offLine is answered");
-    expect_gone(&route, "alice").await;
     assert_eq!(names(route.online().await.expect("an answer")), before);
 }
 

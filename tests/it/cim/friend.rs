@@ -36,7 +36,15 @@ impl Friend {
 
     /// Waits until everybody sees that the user is there.
     pub(super) async fn is_listed(&self) {
-        expect_online(self.client.route(), &self.account().user_name, true).await;
+        let (route, name) = (self.client.route(), &self.account().user_name);
+        let listed = async {
+            let mut look = interval(LOOK_EVERY);
+            while !online(route).await.contains(name) {
+                look.tick().await;
+            }
+        };
+        let listed = timeout(PATIENCE, listed).await;
+        listed.unwrap_or_else(|_| panic!("{name} is not listed"));
     }
 
     pub(super) async fn try_enter(
@@ -95,23 +103,6 @@ pub(super) async fn attach(route: &CimRoute, account: &Account) -> CimSocket {
     let placed = placed(route, account).await;
     let socket = CimSocket::log_in(&placed, account).await;
     socket.expect("the server accepts")
-}
-
-/// Waits until nobody sees a user any more: the servers are asked who is there, and one that was
-/// just told to end a connection may still name it.
-pub(super) async fn expect_gone(route: &CimRoute, name: &str) {
-    expect_online(route, name, false).await;
-}
-
-async fn expect_online(route: &CimRoute, name: &str, is_online: bool) {
-    let changed = async {
-        let mut look = interval(LOOK_EVERY);
-        while online(route).await.iter().any(|listed| listed == name) != is_online {
-            look.tick().await;
-        }
-    };
-    let changed = timeout(PATIENCE, changed).await;
-    changed.unwrap_or_else(|_| panic!("{name} is listed: not {is_online}"));
 }
 
 /// The names of those who are online, sorted.
