@@ -1,7 +1,5 @@
 //! Accounts: users keep the numbers that their clients are configured with.
 
-use std::collections::HashSet;
-
 use im_common::backend::Stores;
 use im_common::backend::directory::{Account, Adopted};
 use im_common::id::{ConversationId, UserId};
@@ -17,10 +15,8 @@ pub(super) async fn import(
     stores: &Stores,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let mut seen = HashSet::new();
     let mut walk = Source::walk(ACCOUNT);
-    while let Some(mut keys) = source.next(&mut walk).await? {
-        keys.retain(|key| seen.insert(key.clone()));
+    while let Some(keys) = source.next(&mut walk).await? {
         let names = source.values(&keys).await?;
         let named: Vec<String> = names
             .iter()

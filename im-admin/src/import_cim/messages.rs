@@ -20,14 +20,11 @@ pub(super) async fn import(
     stores: &Stores,
     summary: &mut Summary,
 ) -> anyhow::Result<()> {
-    let mut seen = HashSet::new();
     let mut walk = Source::walk(WAITING);
     while let Some(lists) = source.next(&mut walk).await? {
         for list in lists {
-            if seen.insert(list.clone()) {
-                let mut import = Import::begin(stores, &list, summary).await?;
-                import.list(source, &list).await?;
-            }
+            let mut import = Import::begin(stores, &list, summary).await?;
+            import.list(source, &list).await?;
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! CIM's Redis, read and never written. All values are plain strings there, and ids in lists.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -26,9 +27,11 @@ pub(super) struct Source {
     connection: MultiplexedConnection,
 }
 
-/// A walk over all keys with a beginning. A key may come twice.
+/// A walk over all keys with a beginning, each once.
 pub(super) struct Walk {
     pattern: String,
+    /// Redis may tell a key twice.
+    seen: HashSet<String>,
     /// Where to go on, none at the end.
     cursor: Option<u64>,
 }
@@ -54,6 +57,7 @@ impl Source {
     pub(super) fn walk(beginning: &str) -> Walk {
         Walk {
             pattern: format!("{beginning}*"),
+            seen: HashSet::new(),
             cursor: Some(0),
         }
     }
@@ -70,7 +74,9 @@ impl Source {
         walk.cursor = (cursor != 0).then_some(cursor);
         // No key of CIM that matters is anything but text.
         let keys = keys.into_iter().map(String::from_utf8);
-        Ok(Some(keys.filter_map(Result::ok).collect()))
+        let mut keys: Vec<String> = keys.filter_map(Result::ok).collect();
+        keys.retain(|key| walk.seen.insert(key.clone()));
+        Ok(Some(keys))
     }
 
     /// The values of keys, in their order; none for a key that is missing, or no text.
