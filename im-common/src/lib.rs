@@ -10,12 +10,14 @@
 //! For nodes (feature `backend`; Redis and etcd with `cluster`):
 //! - [`backend`]: the seams to shared state and their implementations;
 //! - [`transport`]: the seams between servers and routes;
-//! - [`ticket`], [`secret`], [`telemetry`], [`network`], [`node`], [`serve`].
+//! - [`ticket`], [`secret`], [`telemetry`], [`network`], [`node`], [`serve`], [`cim`].
 
 pub mod api;
 #[cfg(feature = "backend")]
 pub mod backend;
 pub mod backoff;
+#[cfg(feature = "backend")]
+pub mod cim;
 pub mod code;
 pub mod frame;
 #[cfg(any(test, feature = "fuzz"))]

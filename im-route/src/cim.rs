@@ -1,7 +1,7 @@
 //! CIM's HTTP endpoints: its paths, envelopes and codes on one side, this route's own logic on the
 //! other.
 //!
-//! A CIM account is one without a password, a CIM client the device [`PROTOCOL`] of its user, CIM's
+//! A CIM account is one without a password, a CIM client the device [`im_common::cim::device`] of its user, CIM's
 //! group of everybody the lobby. Nothing behind the handlers knows of CIM.
 
 mod access;
@@ -28,10 +28,6 @@ use tokio::time::timeout;
 pub(crate) use self::access::Gate;
 pub use self::config::CimConfig;
 use crate::http::App;
-
-/// The name of the protocol, under which servers tell where their entrance is, and the device that
-/// every CIM client is. The server's side of CIM says the same.
-const PROTOCOL: &str = "cim";
 
 /// A batch, or the largest text with every byte escaped.
 const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -68,7 +64,7 @@ pub(crate) fn router_alone(app: App, gate: Gate) -> Router {
 pub(crate) fn warn(config: &CimConfig, address: SocketAddr) {
     tracing::warn!(
         %address,
-        networks = config.allow.len(),
+        networks = config.allow.networks.len(),
         secret = config.secret_file.is_some(),
         "CIM's protocol has no authentication: whoever reaches these endpoints can speak, log in and \
          log out as any user without a password; users with a password are not concerned"

@@ -25,16 +25,12 @@ pub use self::config::CimConfig;
 use self::connection::serve;
 use crate::connection::Context;
 
-/// The name of the protocol, under which the server tells routes where its entrance is, and the
-/// device that every CIM client is. The route's side of CIM says the same.
-pub(crate) const PROTOCOL: &str = "cim";
-
 /// Says what an operator must know who opens this entrance.
 pub(crate) fn warn(config: &CimConfig, listener: &TcpListener) {
     let address = listener.local_addr().ok();
     tracing::warn!(
         address = address.map(tracing::field::display),
-        networks = config.allow.len(),
+        networks = config.allow.networks.len(),
         "CIM's protocol has no authentication: whoever reaches this port when a user without a \
          password has logged in can be that user; users with a password are not concerned"
     );
@@ -48,7 +44,7 @@ pub(crate) fn entrance(
     clients: Tasks,
 ) -> impl Fn(TcpStream, IpAddr) {
     move |socket, peer| {
-        if !Network::admit(&config.allow, peer) {
+        if !Network::admit(&config.allow.networks, peer) {
             tracing::debug!(%peer, "not from an allowed network");
             return;
         }

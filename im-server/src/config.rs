@@ -169,7 +169,10 @@ mod tests {
         assert_eq!(listen(&["--cim-listen"]), loopback);
         assert_eq!(listen(&["--cim-listen", "[::1]:9"]), "[::1]:9".parse().ok());
         let nets = parse(&["--cim-allow", "10.0.0.0/8,::1"]).ok();
-        assert_eq!(nets.map(|parsed| parsed.server.cim.allow.len()), Some(2));
+        assert_eq!(
+            nets.map(|parsed| parsed.server.cim.allow.networks.len()),
+            Some(2)
+        );
         assert!(parse(&["--cim-allow", "somewhere"]).is_err());
         let everywhere = parse(&["--cim-listen", "0.0.0.0:11211"]).ok().unwrap();
         let error = everywhere.server.check().unwrap_err().to_string();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use im_common::backend::registry::{ServerInfo, ServerRegistry};
+use im_common::cim::PROTOCOL;
 use im_common::secret::ClusterSecret;
 use im_common::serve::serve;
 use im_common::tasks::Tasks;
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acks::Acks;
 use crate::announcement::Announcement;
-use crate::cim::{self, PROTOCOL};
+use crate::cim;
 use crate::config::ServerConfig;
 use crate::connection::Context;
 use crate::connections::Connections;

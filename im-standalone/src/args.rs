@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use im_common::backend::sessions::SlotPolicy;
-use im_common::network::Network;
+use im_common::cim::Allowed;
 use im_common::node::{NotDialable, check_dialable};
 use im_common::telemetry::TelemetryConfig;
 
@@ -97,14 +97,8 @@ pub(crate) struct CimArgs {
     /// How clients of CIM reach the server, when that is not where it listens for them.
     #[arg(long, env = "IM_CIM_ADVERTISE", value_name = "HOST:PORT")]
     cim_advertise: Option<String>,
-    /// Networks that clients of CIM may come from, with commas between; without it any.
-    #[arg(
-        long,
-        env = "IM_CIM_ALLOW",
-        value_name = "NETWORK",
-        value_delimiter = ','
-    )]
-    cim_allow: Vec<Network>,
+    #[command(flatten)]
+    cim_allow: Allowed,
     /// File with a secret that requests of CIM must bear, as `authorization: Bearer SECRET`.
     #[arg(long, env = "IM_CIM_SECRET_FILE", value_name = "FILE")]
     cim_secret_file: Option<PathBuf>,

@@ -4,15 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use im_common::backend::Stores;
 use im_common::backend::messages::Appended;
-use im_common::id::{ConversationId, DeviceId, Members, UserId};
+use im_common::cim::device;
+use im_common::id::{ConversationId, Members, UserId};
 use im_common::message::{Draft, Identity};
 
 use super::offline::Offline;
 use super::source::{Source, WAITING};
 use super::summary::Summary;
-
-/// The device of everybody who speaks CIM: what it sent is not delivered to itself.
-const DEVICE: &str = "cim";
 
 /// Imports everything that waits, receiver by receiver, each in CIM's order.
 pub(super) async fn import(
@@ -123,7 +121,7 @@ impl<'a> Import<'a> {
         let identity = name.map(|name| Identity {
             user,
             name,
-            device: DeviceId::new(DEVICE).expect("a valid device"),
+            device: device(),
         });
         self.senders.insert(user, identity.clone());
         Ok(identity)

@@ -35,7 +35,7 @@ impl Gate {
             Ok(Secret(format!("Bearer {secret}").into()))
         });
         Ok(Self {
-            networks: config.allow.clone().into(),
+            networks: config.allow.networks.clone().into(),
             secret: secret.transpose()?,
         })
     }
@@ -78,6 +78,7 @@ pub(super) async fn guard(State(gate): State<Gate>, request: Request, next: Next
 #[cfg(test)]
 mod tests {
     use super::*;
+    use im_common::cim::Allowed;
 
     fn check(gate: &Gate, peer: &str, header: Option<&str>) -> Result<(), u16> {
         let header = header.map(|header| HeaderValue::from_str(header).unwrap());
@@ -98,7 +99,9 @@ mod tests {
         let file = folder.path().join("secret");
         fs::write(&file, "open sesame\n").unwrap();
         let gate = Gate::new(&CimConfig {
-            allow: vec!["10.0.0.0/8".parse().unwrap()],
+            allow: Allowed {
+                networks: vec!["10.0.0.0/8".parse().unwrap()],
+            },
             secret_file: Some(file.clone()),
             ..CimConfig::default()
         });

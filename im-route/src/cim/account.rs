@@ -2,12 +2,11 @@
 
 use axum::extract::State;
 use im_common::backend::registry::ServerInfo;
+use im_common::cim::{PROTOCOL, device};
 use im_common::code::Code;
-use im_common::id::DeviceId;
 use im_common::transport::Refusal;
 use serde::Serialize;
 
-use super::PROTOCOL;
 use super::envelope::{Answer, Success};
 use super::request::{Asked, Body};
 use crate::http::App;
@@ -65,11 +64,6 @@ pub(super) async fn log_out(State(app): State<App>, Body(asked): Body<Asked>) ->
         Err(refusal) if refusal.code == Code::USER_UNKNOWN => Ok(Success(None)),
         Err(refusal) => Err(refusal.into()),
     }
-}
-
-/// The device that every client of CIM is.
-pub(super) fn device() -> DeviceId {
-    DeviceId::new(PROTOCOL).expect("the name of the protocol can name a device")
 }
 
 fn unknown() -> Refusal {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use im_common::network::Network;
+use im_common::cim::Allowed;
 
 /// CIM's HTTP endpoints, off unless they are told where to listen.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -21,15 +21,9 @@ pub struct CimConfig {
         default_missing_value = "127.0.0.1:8083"
     )]
     pub listen: Option<SocketAddr>,
-    /// Networks that requests of CIM may come from, with commas between; without it any.
-    #[arg(
-        id = "cim-allow",
-        long,
-        env = "IM_CIM_ALLOW",
-        value_name = "NETWORK",
-        value_delimiter = ','
-    )]
-    pub allow: Vec<Network>,
+    /// From where requests may come.
+    #[command(flatten)]
+    pub allow: Allowed,
     /// File with a secret that requests of CIM must bear, as `authorization: Bearer SECRET`; a proxy
     /// or an interceptor of the client's HTTP library can add it.
     #[arg(

@@ -1,10 +1,10 @@
 //! Messages of CIM: to everybody, or to one user.
 
 use axum::extract::State;
+use im_common::cim::device;
 use im_common::id::{MessageId, UserId};
 use im_common::message::{Identity, Recipient, Submission, TEXT_BYTES_MAX};
 
-use super::account::device;
 use super::envelope::{Answer, Failure, Success};
 use super::request::{Asked, Body};
 use crate::http::App;

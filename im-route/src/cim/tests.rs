@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use im_common::backend::Backend;
 use im_common::backend::messages::Range;
 use im_common::backend::registry::ServerInfo;
+use im_common::cim::{PROTOCOL, device};
 use im_common::code::Code;
 use im_common::id::{ConnectionId, ConversationId, Sequence, ServerId, SessionEpoch, UserId};
 use im_common::message::{Session, TEXT_BYTES_MAX};
@@ -141,7 +142,7 @@ impl Bench {
 
     /// Attaches as the server's entrance does once a client has connected.
     async fn attach(&self, user: u64) -> Session {
-        let (user, device) = (UserId::new(user).unwrap(), account::device());
+        let (user, device) = (UserId::new(user).unwrap(), device());
         let uplink = self.route.uplink();
         let login = uplink.login(user, &device).await.unwrap();
         let session = Session {
@@ -268,7 +269,7 @@ async fn who_is_not_who_they_say_or_has_a_password_does_not_get_in() {
         .unwrap()
         .user;
     // The same device name, but logged in with a password.
-    let device = account::device();
+    let device = device();
     bench
         .backend
         .directory
@@ -307,7 +308,7 @@ async fn without_a_server_nobody_is_logged_in() {
         "cim server is not available, please try again later!",
     );
     assert_eq!(code(&bench.log_in(user, "zhangsan").await), none);
-    let device = account::device();
+    let device = device();
     let user = UserId::new(user).unwrap();
     assert!(bench.route.uplink().login(user, &device).await.is_err());
 }

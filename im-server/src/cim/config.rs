@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use humantime::parse_duration;
-use im_common::network::Network;
+use im_common::cim::Allowed;
 use im_common::node::check_dialable;
 
 /// As CIM's own server: three pings of its SDK, and a little.
@@ -35,15 +35,9 @@ pub struct CimConfig {
         value_name = "HOST:PORT"
     )]
     pub advertise: Option<String>,
-    /// Networks that clients of CIM may come from, with commas between; without it any.
-    #[arg(
-        id = "cim-allow",
-        long,
-        env = "IM_CIM_ALLOW",
-        value_name = "NETWORK",
-        value_delimiter = ','
-    )]
-    pub allow: Vec<Network>,
+    /// From where clients may come.
+    #[command(flatten)]
+    pub allow: Allowed,
     /// How long a client of CIM may be silent before it is taken as gone; it pings each 10 s.
     #[arg(
         id = "cim-silence",
@@ -61,7 +55,7 @@ impl Default for CimConfig {
         Self {
             listen: None,
             advertise: None,
-            allow: Vec::new(),
+            allow: Allowed::default(),
             silence: SILENCE,
         }
     }

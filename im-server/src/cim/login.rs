@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use im_common::cim;
 use im_common::code::Code;
-use im_common::id::{DeviceId, SessionEpoch, UserId};
+use im_common::id::{SessionEpoch, UserId};
 use im_common::name::UserName;
 use im_common::stream::FrameStream;
 use im_common::transport::Heads;
@@ -14,7 +15,6 @@ use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::PROTOCOL;
 use super::frame::{Frame, LOGIN};
 use crate::connection::{Context, Leaving, agree};
 
@@ -70,7 +70,7 @@ where
 }
 
 async fn attach(claim: Claim, context: &Arc<Context>) -> Result<(Leaving, Heads), Code> {
-    let device = DeviceId::new(PROTOCOL).expect("the name of the protocol can name a device");
+    let device = cim::device();
     let login = context.uplink.login(claim.user, &device).await;
     let login = login.map_err(|refusal| refusal.code)?;
     if login.identity.name != claim.name {

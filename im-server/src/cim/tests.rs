@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use im_common::cim;
 use im_common::frame::encode;
-use im_common::id::{DeviceId, Members};
+use im_common::id::Members;
 use im_common::message::{Identity, StoredMessage};
 use im_common::name::UserName;
 use im_common::stream::FrameStream;
@@ -13,7 +14,6 @@ use prost::Message as _;
 use tokio::io::DuplexStream;
 use tokio::time::{advance, timeout};
 
-use super::PROTOCOL;
 use super::connection::serve;
 use super::frame::{Frame, MESSAGE, OFFLINE, PING};
 use crate::fixture::{Bench, Call, PATIENCE, position, stored, user_of};
@@ -99,7 +99,7 @@ fn log_in(bench: &Bench, name: &str, epoch: u64) {
         identity: Identity {
             user: user_of(name),
             name: UserName::new(name).unwrap(),
-            device: DeviceId::new(PROTOCOL).unwrap(),
+            device: cim::device(),
         },
         epoch,
     };
@@ -236,7 +236,7 @@ async fn a_ping_a_while_later_confirms_what_was_written() {
     let mut bench = Bench::new();
     let mut client = CimClient::attach(&mut bench, "zhangsan").await;
     client.ping().await;
-    let (user, device) = (user_of("zhangsan"), DeviceId::new(PROTOCOL).unwrap());
+    let (user, device) = (user_of("zhangsan"), cim::device());
     let pending = |bench: &Bench| bench.context.acks.pending(user, &device);
     assert_eq!(pending(&bench), []);
     advance(Duration::from_secs(10)).await;

@@ -1,5 +1,6 @@
 //! Who is let in at all, and what an operator sees and sets.
 
+use im_common::cim::Allowed;
 use im_route::RouteConfig;
 use im_server::ServerConfig;
 use im_tests::cim::{CimSocket, NoReply, code};
@@ -74,7 +75,9 @@ async fn a_secret_can_be_required() {
 /// Networks that are not allowed reach neither the route nor a server.
 #[tokio::test(flavor = "multi_thread")]
 async fn networks_can_be_kept_out() {
-    let far_away = || vec![FAR_AWAY.parse().expect("a network")];
+    let far_away = || Allowed {
+        networks: vec![FAR_AWAY.parse().expect("a network")],
+    };
     let mut config = open_route();
     config.cim.allow = far_away();
     let mut cluster = TestCluster::embedded_with(0, 0).await;
