@@ -21,30 +21,23 @@ struct Status {
     message: &'static str,
 }
 
-const SUCCESS: Status = Status {
-    code: "9000",
-    message: "Success",
-};
-const INVALID_ARGUMENT: Status = Status {
-    code: "3000",
-    message: "invalid argument",
-};
-const REPEAT_LOGIN: Status = Status {
-    code: "5000",
-    message: "Repeat login, log out an account please!",
-};
-const OFF_LINE: Status = Status {
-    code: "7000",
-    message: "You selected user is offline!, please try again later!",
-};
-const SERVER_NOT_AVAILABLE: Status = Status {
-    code: "7100",
-    message: "cim server is not available, please try again later!",
-};
-const ACCOUNT_NOT_MATCH: Status = Status {
-    code: "9100",
-    message: "The User information you have used is incorrect!",
-};
+const SUCCESS: Status = status("9000", "Success");
+const INVALID_ARGUMENT: Status = status("3000", "invalid argument");
+const REPEAT_LOGIN: Status = status("5000", "Repeat login, log out an account please!");
+const OFF_LINE: Status = status(
+    "7000",
+    "You selected user is offline!, please try again later!",
+);
+const SERVER_NOT_AVAILABLE: Status = status(
+    "7100",
+    "cim server is not available, please try again later!",
+);
+const ACCOUNT_NOT_MATCH: Status =
+    status("9100", "The User information you have used is incorrect!");
+
+const fn status(code: &'static str, message: &'static str) -> Status {
+    Status { code, message }
+}
 
 /// Exactly four keys, all of them always.
 #[derive(Serialize)]
@@ -82,7 +75,7 @@ impl<T: Serialize> IntoResponse for Success<T> {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let say = |status: Status| envelope(status, status.message.to_owned(), None::<()>);
+        let say = |said: Status| envelope(said, said.message.to_owned(), None::<()>);
         let explain = |reason: &str| {
             let message = format!("{}: {reason}", INVALID_ARGUMENT.message);
             envelope(INVALID_ARGUMENT, message, None::<()>)
@@ -127,9 +120,9 @@ impl From<InvalidId> for Failure {
     }
 }
 
-fn envelope<T: Serialize>(status: Status, message: String, body: Option<T>) -> Response {
+fn envelope<T: Serialize>(said: Status, message: String, body: Option<T>) -> Response {
     Json(Envelope {
-        code: status.code,
+        code: said.code,
         message,
         req_no: None,
         data_body: body,
