@@ -1,6 +1,7 @@
 //! What the tests share: a backend in memory, and servers that do what the test says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use im_common::backend::messages::MessageStore;
@@ -17,14 +18,20 @@ use im_common::transport::{
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-/// Servers that are there; each holds everybody who is said to be online.
+/// Servers that are there; each lists everybody who is said to be online.
 pub(crate) struct FakeServers {
     /// Pushes wait for this.
     pub(crate) may_take: Semaphore,
     /// What was pushed, in order.
     pub(crate) taken: Mutex<Vec<Sequence>>,
+    /// Orders to end a connection wait for this.
+    pub(crate) may_kick: Semaphore,
+    /// Whose connections were ended.
+    pub(crate) kicked: Mutex<Vec<Session>>,
+    /// Whether they hold whoever is asked for.
+    pub(crate) holds: AtomicBool,
     /// Who is online, sorted by folded name.
-    pub(crate) online: Vec<OnlineUser>,
+    pub(crate) online: Mutex<Vec<OnlineUser>>,
 }
 
 impl FakeServers {
@@ -32,7 +39,10 @@ impl FakeServers {
         Arc::new(Self {
             may_take: Semaphore::new(0),
             taken: Mutex::default(),
-            online,
+            may_kick: Semaphore::new(1),
+            kicked: Mutex::default(),
+            holds: AtomicBool::new(false),
+            online: Mutex::new(online),
         })
     }
 }
@@ -50,12 +60,14 @@ impl Downlink for FakeServers {
         Ok(Vec::new())
     }
 
-    async fn kick(&self, _: &ServerInfo, _: &Session, _: Code) -> Result<(), DownlinkError> {
+    async fn kick(&self, _: &ServerInfo, session: &Session, _: Code) -> Result<(), DownlinkError> {
+        let _may = self.may_kick.acquire().await.unwrap();
+        self.kicked.lock().push(session.clone());
         Ok(())
     }
 
     async fn holds(&self, _: &ServerInfo, _: &Session) -> Result<bool, DownlinkError> {
-        Ok(false)
+        Ok(self.holds.load(Ordering::Relaxed))
     }
 
     async fn online(
@@ -63,7 +75,8 @@ impl Downlink for FakeServers {
         _server: &ServerInfo,
         query: &OnlineQuery,
     ) -> Result<Vec<OnlineUser>, DownlinkError> {
-        let behind = self.online.iter().filter(|user| user.folded > query.after);
+        let online = self.online.lock();
+        let behind = online.iter().filter(|user| user.folded > query.after);
         let most = query.limit.min(ONLINE_USERS_MAX);
         Ok(behind.take(most).cloned().collect())
     }
