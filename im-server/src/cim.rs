@@ -9,6 +9,7 @@ mod config;
 mod connection;
 mod frame;
 mod login;
+mod questions;
 mod reader;
 #[cfg(test)]
 mod tests;

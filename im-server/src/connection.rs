@@ -4,6 +4,7 @@
 //! are answered meanwhile. After each turn everything there is to say is written in one go.
 
 mod calls;
+mod ending;
 mod opening;
 mod submits;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use im_common::backoff::{Backoff, random_fraction};
 use im_common::code::Code;
 use im_common::frame::{FrameError, encode};
 use im_common::id::{LogEpoch, Sequence};
+use im_common::message::Session;
 use im_common::stream::FrameStream;
 use im_common::transport::{Heads, SyncRequest, Uplink};
 use im_common::wire::client_frame::Frame;
@@ -25,7 +27,9 @@ use im_common::wire::{self, ServerFrame};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use self::calls::LOOK_AGAIN;
 use self::calls::{Answer, Calls};
+pub(crate) use self::ending::Ending;
 pub(crate) use self::opening::agree;
 use self::opening::{heads_frames, open};
 use self::submits::Submits;
@@ -35,7 +39,7 @@ use crate::connections::{Attachment, Connections};
 use crate::detaches::Detaches;
 use crate::handshake::{Gate, Stranger};
 use crate::heartbeat::{Beat, Heartbeat};
-use crate::writing::{Unwritten, write};
+use crate::writing::write;
 
 /// Frames handled before the answers are written: bounds the answers, such as pongs.
 const FRAMES_PER_TURN: usize = 64;
@@ -54,6 +58,15 @@ pub(crate) struct Context {
     pub(crate) ping_after: Duration,
     pub(crate) pong_within: Duration,
     pub(crate) write_within: Duration,
+}
+
+impl Context {
+    /// Hands what a device has acked to a route at once, so that its next connection finds it.
+    pub(crate) async fn hand_over_acks(&self, session: &Session) {
+        let acks = &self.acks;
+        acks.hand_over(session.user, &session.device, &*self.uplink)
+            .await;
+    }
 }
 
 /// Serves one socket from its first byte to its last.
@@ -115,17 +128,6 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         self.context.detaches.add(self.attachment.session.clone());
     }
-}
-
-/// Why a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// The client has hung up, or the network has.
-    Gone,
-    /// The client has said goodbye, and waits until its acks are safe.
-    Left,
-    /// The client is told why.
-    Close(Code),
 }
 
 /// What woke the loop.
@@ -318,34 +320,18 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
 
     /// Leaves the table and the route's sessions at once, then says goodbye.
     async fn end(self, ending: Ending) {
-        self.leaving.log(match ending {
-            Ending::Gone => "gone",
-            Ending::Left => "left",
-            Ending::Close(code) => code.name(),
-        });
+        self.leaving.log(ending.name());
         if ending == Ending::Left {
+            // The client waits until its acks are safe.
             let Leaving {
                 attachment,
                 context,
             } = &self.leaving;
-            let session = &attachment.session;
-            context
-                .acks
-                .hand_over(session.user, &session.device, &*context.uplink)
-                .await;
+            context.hand_over_acks(&attachment.session).await;
         }
         drop(self.leaving);
         if let Ending::Close(code) = ending {
             close(self.stream, self.writing, code).await;
-        }
-    }
-}
-
-impl From<Unwritten> for Ending {
-    fn from(unwritten: Unwritten) -> Self {
-        match unwritten {
-            Unwritten::Gone => Self::Gone,
-            Unwritten::Close(code) => Self::Close(code),
         }
     }
 }

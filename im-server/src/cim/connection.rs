@@ -3,35 +3,30 @@
 //! One task owns the socket. What is pushed is rendered in CIM's frames, what was missed is read
 //! from the logs page by page, the next page when the one before is written.
 
+mod parting;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use im_common::backoff::{Backoff, random_fraction};
 use im_common::code::Code;
 use im_common::frame::FrameError;
 use im_common::id::{ConversationId, UserId};
-use im_common::message::{Page, Position, Session, StoredMessage};
+use im_common::message::{Position, StoredMessage};
 use im_common::stream::FrameStream;
-use im_common::transport::{Heads, Refusal};
 use im_common::wire::{self, server_frame};
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 use super::frame::{self, Frame, LOGIN, PING};
 use super::login::log_in;
-use super::reader::{Question, Reader};
+use super::questions::{Answer, Questions};
+use super::reader::Reader;
 use super::unconfirmed::Unconfirmed;
-use crate::closing::CLOSE_WITHIN;
-use crate::connection::{Context, Leaving};
-use crate::writing::{Unwritten, write};
-
-/// How soon to look again where the logs are, growing up to the longest.
-const LOOK_AGAIN: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
+use crate::connection::{Context, Ending, Leaving};
+use crate::writing::write;
 
 /// Serves one socket from its first byte to its last.
 pub(super) async fn serve<S>(stream: S, context: Arc<Context>, silence: Duration)
@@ -54,9 +49,7 @@ struct Connection<S> {
     stream: FrameStream<S>,
     leaving: Leaving,
     reader: Reader,
-    /// The answer to the reader's last question, on its way.
-    answer: Option<BoxFuture<'static, Answer>>,
-    look_again: Backoff,
+    questions: Questions,
     /// What goes out next; the first frame may be half written.
     writing: VecDeque<Bytes>,
     /// How far the client is once that is written.
@@ -64,23 +57,6 @@ struct Connection<S> {
     unconfirmed: Unconfirmed,
     silence: Duration,
     heard: Instant,
-}
-
-/// What a route says.
-enum Answer {
-    Heads(Result<Heads, Refusal>),
-    Page(Result<Page, Refusal>),
-}
-
-/// Why a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// The network has failed, or the client speaks nonsense.
-    Gone,
-    /// The client has hung up.
-    Left,
-    /// The server hangs up; the protocol cannot say why.
-    Close(Code),
 }
 
 /// What woke the loop.
@@ -98,8 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
             stream,
             leaving,
             reader: Reader::default(),
-            answer: None,
-            look_again: LOOK_AGAIN,
+            questions: Questions::default(),
             writing: VecDeque::new(),
             reached: HashMap::new(),
             unconfirmed: Unconfirmed::default(),
@@ -121,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
                 code = outbound.closed() => Event::Closed(code),
                 frame = self.stream.next() => Event::Frame(frame),
                 () = outbound.ready() => Event::Outbound,
-                answer = next(&mut self.answer) => Event::Answer(answer),
+                answer = self.questions.answer() => Event::Answer(answer),
                 () = sleep_until(self.heard + self.silence) => Event::Silence,
             };
             if let Err(ending) = self.turn(event) {
@@ -168,7 +143,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         match answer {
             Answer::Heads(Ok(heads)) => {
                 if heads.is_whole {
-                    self.look_again.reset();
+                    self.questions.calm();
                 }
                 self.reader.orient(heads);
             }
@@ -186,30 +161,16 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         Ok(())
     }
 
-    /// Asks a route for what the reader needs next.
+    /// Asks a route for what the reader needs next, unless it is being asked.
     fn ask(&mut self) {
-        if self.answer.is_some() {
+        if self.questions.is_asking() {
             return;
         }
-        let Some(question) = self.reader.question() else {
-            return;
-        };
-        let session = self.leaving.attachment.session.clone();
-        let uplink = Arc::clone(&self.leaving.context.uplink);
-        self.answer = Some(match question {
-            Question::Sync(request) => {
-                async move { Answer::Page(uplink.sync(session.user, request).await) }.boxed()
-            }
-            Question::Heads(positions) => {
-                let pause = self.look_again.next(random_fraction());
-                let look = async move {
-                    sleep(pause).await;
-                    let heads = uplink.heads(session.user, &session.device, positions);
-                    Answer::Heads(heads.await)
-                };
-                look.boxed()
-            }
-        });
+        if let Some(question) = self.reader.question() {
+            let session = &self.leaving.attachment.session;
+            let uplink = &self.leaving.context.uplink;
+            self.questions.ask(question, session, uplink);
+        }
     }
 
     /// Renders what was pushed, and writes everything there is to say.
@@ -282,94 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         acks.note(session.user, &session.device, arrived);
     }
 
-    /// Leaves, and tells a route if everything that was written has arrived.
-    async fn end(mut self, ending: Ending) {
-        self.leaving.log(match ending {
-            Ending::Gone => "gone",
-            Ending::Left => "left",
-            Ending::Close(code) => code.name(),
-        });
-        let has_arrived = match ending {
-            Ending::Gone => false,
-            Ending::Left => takes_more(&mut self.stream).await,
-            Ending::Close(_) => return self.hang_up().await,
-        };
-        if has_arrived {
-            let arrived = self.unconfirmed.ended();
-            self.confirm(arrived);
-        }
-        // Before the session ends: the client's next connection is to find it.
-        let Leaving {
-            attachment,
-            context,
-        } = &self.leaving;
-        hand_over(&attachment.session, context).await;
-    }
-
-    /// Nobody is to find the client here any more while it makes up its mind to hang up too.
-    async fn hang_up(mut self) {
-        let session = self.leaving.attachment.session.clone();
-        let context = Arc::clone(&self.leaving.context);
-        drop(self.leaving);
-        if hangs_up(&mut self.stream, &mut self.writing).await {
-            let arrived = self.unconfirmed.ended();
-            context.acks.note(session.user, &session.device, arrived);
-        }
-        hand_over(&session, &context).await;
-    }
-
     fn user(&self) -> UserId {
         self.leaving.attachment.session.user
-    }
-}
-
-async fn hand_over(session: &Session, context: &Context) {
-    let Context { acks, uplink, .. } = context;
-    acks.hand_over(session.user, &session.device, &**uplink)
-        .await;
-}
-
-/// Resolves with the answer that is on its way; never when there is none. Cancel-safe.
-async fn next(answer: &mut Option<BoxFuture<'static, Answer>>) -> Answer {
-    let Some(waiting) = answer else {
-        return std::future::pending().await;
-    };
-    let arrived = waiting.await;
-    *answer = None;
-    arrived
-}
-
-/// Whether a client that has hung up had read everything: otherwise its kernel has reset the
-/// connection by now, and another write fails.
-async fn takes_more<S>(stream: &mut FrameStream<S>) -> bool
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let probe = &mut VecDeque::from([frame::pong()]);
-    let written = timeout(CLOSE_WITHIN, stream.write_all(probe)).await;
-    matches!(written, Ok(Ok(())))
-}
-
-/// Hangs up; returns whether the client has hung up too in time, for which it must have come to the
-/// end of what was written.
-async fn hangs_up<S>(stream: &mut FrameStream<S>, writing: &mut VecDeque<Bytes>) -> bool
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let goodbye = async {
-        stream.write_all(writing).await?;
-        stream.shutdown().await?;
-        while stream.next().await?.is_some() {}
-        Ok::<_, FrameError>(())
-    };
-    matches!(timeout(CLOSE_WITHIN, goodbye).await, Ok(Ok(())))
-}
-
-impl From<Unwritten> for Ending {
-    fn from(unwritten: Unwritten) -> Self {
-        match unwritten {
-            Unwritten::Gone => Self::Gone,
-            Unwritten::Close(code) => Self::Close(code),
-        }
     }
 }

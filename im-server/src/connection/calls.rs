@@ -20,7 +20,7 @@ use prost::Message;
 use super::Context;
 
 /// How soon to ask again where the logs are, growing up to the longest.
-pub(super) const LOOK_AGAIN: Backoff =
+pub(crate) const LOOK_AGAIN: Backoff =
     Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 
 /// What came back from a route.
