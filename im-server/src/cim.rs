@@ -8,6 +8,8 @@
 mod config;
 mod connection;
 mod frame;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod login;
 mod questions;
 mod reader;

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::cim;
 use crate::connections::Connections;
 use crate::handshake::{Gate, Stranger};
 use crate::http;
@@ -58,6 +59,12 @@ impl Door {
         });
     }
 
+    /// A client of CIM who writes these bytes and waits for the end finds it. The first byte chooses
+    /// whether it is logged in.
+    pub fn cim(&self, data: &[u8]) {
+        self.runtime.block_on(cim::fuzz::frames(data));
+    }
+
     /// What a node asks is answered, or refused as a bad request. The first byte chooses the path.
     pub fn node_api(&self, data: &[u8]) {
         let Some((path, body)) = data.split_first() else {
@@ -81,12 +88,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Frames of any command, of whoever it may be, and bytes that are none.
+    fn frames_of_cim() -> impl Strategy<Value = Vec<u8>> {
+        let user = prop_oneof![Just(1), any::<i64>()];
+        let frame = (user, -1..5, "(alice|ping|.{0,8})")
+            .prop_map(|(user, command, text)| cim::fuzz::frame(user, command, text).to_vec());
+        let garbage = prop::collection::vec(any::<u8>(), 0..20);
+        let parts = prop::collection::vec(prop_oneof![4 => frame, 1 => garbage], 0..8);
+        (any::<u8>(), parts).prop_map(|(first, parts)| [vec![first], parts.concat()].concat())
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_refused(data in prop::collection::vec(any::<u8>(), 0..300)) {
             let door = Door::default();
             door.handshake(&data);
             door.node_api(&data);
+        }
+
+        #[test]
+        fn a_client_of_cim_may_say_anything(data in frames_of_cim()) {
+            Door::default().cim(&data);
         }
     }
 }
