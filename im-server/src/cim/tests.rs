@@ -1,5 +1,7 @@
 //! A server without sockets, and a client that speaks CIM.
 
+mod received;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,15 +117,6 @@ async fn push(bench: &Bench, message: StoredMessage) {
         .await;
 }
 
-/// The next positions that a server hands to a route.
-async fn acked(bench: &mut Bench) -> Vec<im_common::message::Position> {
-    loop {
-        if let Call::Ack(acks) = bench.call().await {
-            return acks[0].positions.clone();
-        }
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_was_missed_comes_first_then_what_is_said_and_nothing_twice() {
     let mut bench = Bench::new();
@@ -229,70 +222,6 @@ async fn frames_that_make_no_sense_poison_nothing() {
     let mut frames = [bytes::Bytes::from_static(b"\0")].into();
     client.stream.write_all(&mut frames).await.unwrap();
     client.is_hung_up_on().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_ping_a_while_later_confirms_what_was_written() {
-    let mut bench = Bench::new();
-    let mut client = CimClient::attach(&mut bench, "zhangsan").await;
-    client.ping().await;
-    let (user, device) = (user_of("zhangsan"), cim::device());
-    let pending = |bench: &Bench| bench.context.acks.pending(user, &device);
-    assert_eq!(pending(&bench), []);
-    advance(Duration::from_secs(10)).await;
-    client.ping().await;
-    assert_eq!(pending(&bench), [position(9)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_hangs_up_in_good_order_has_received_everything() {
-    let mut bench = Bench::new();
-    let mut client = CimClient::attach(&mut bench, "zhangsan").await;
-    push(&bench, stored(10, "hello")).await;
-    assert_eq!(client.next().await.text, "hello");
-    client.stream.shutdown().await.unwrap();
-    assert_eq!(acked(&mut bench).await, [position(10)]);
-    assert!(matches!(bench.call().await, Call::Detach(_)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_vanishes_is_sent_the_same_again() {
-    let mut bench = Bench::new();
-    let mut client = CimClient::attach(&mut bench, "zhangsan").await;
-    push(&bench, stored(10, "hello")).await;
-    assert_eq!(client.next().await.text, "hello");
-    drop(client);
-    assert!(matches!(bench.call().await, Call::Detach(_)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_confirmed_is_handed_over_before_who_vanishes_can_come_back() {
-    let mut bench = Bench::new();
-    let mut client = CimClient::attach(&mut bench, "zhangsan").await;
-    advance(Duration::from_secs(2)).await;
-    client.ping().await;
-    push(&bench, stored(10, "hello")).await;
-    assert_eq!(client.next().await.text, "hello");
-    drop(client);
-    assert_eq!(acked(&mut bench).await, [position(9)]);
-    assert!(matches!(bench.call().await, Call::Detach(_)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_is_sent_away_has_received_what_was_written_before() {
-    let mut bench = Bench::new();
-    let mut client = CimClient::attach(&mut bench, "zhangsan").await;
-    push(&bench, stored(10, "hello")).await;
-    let go_away = im_common::wire::GoAway::default();
-    for handle in bench.context.connections.all() {
-        let go_away = im_common::wire::ServerFrame::from(go_away.clone());
-        handle.outbound.notice(encode(&go_away));
-    }
-    assert_eq!(client.next().await.text, "hello");
-    client.is_hung_up_on().await;
-    assert!(matches!(bench.call().await, Call::Detach(_)));
-    client.stream.shutdown().await.unwrap();
-    assert_eq!(acked(&mut bench).await, [position(10)]);
 }
 
 #[tokio::test(start_paused = true)]
