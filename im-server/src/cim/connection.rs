@@ -190,8 +190,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         let frames = &mut self.writing;
         let outbound = &attachment.outbound;
         write(&mut self.stream, frames, outbound, context.write_within).await?;
-        let reached = self.reached.drain().map(|(_, position)| position);
-        self.unconfirmed.written(reached.collect());
+        self.expect_sign();
         if goes_away {
             return Err(Ending::Close(Code::GOING_AWAY));
         }
@@ -235,6 +234,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
         let is_own = message.sender.user == user;
         let is_to_itself = message.conversation == ConversationId::private(user, user);
         (!is_own || is_to_itself).then_some(message)
+    }
+
+    /// Everything that was rendered is written by now, or will be before the connection ends in good
+    /// order: from here on it waits for a sign that it has arrived.
+    fn expect_sign(&mut self) {
+        let reached = self.reached.drain().map(|(_, position)| position);
+        self.unconfirmed.written(reached.collect());
     }
 
     fn confirm(&self, arrived: Vec<Position>) {

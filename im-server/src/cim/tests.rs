@@ -21,6 +21,8 @@ use super::frame::{Frame, MESSAGE, OFFLINE, PING};
 use crate::fixture::{Bench, Call, PATIENCE, position, stored, user_of};
 
 const SILENCE: Duration = Duration::from_secs(33);
+/// What a client may leave unread before its server cannot write.
+const PIPE_BYTES: usize = 64 * 1024;
 
 /// The other end of a connection.
 struct CimClient {
@@ -30,7 +32,7 @@ struct CimClient {
 impl CimClient {
     /// Opens a connection over a pipe.
     fn connect(bench: &Bench) -> Self {
-        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let serve = serve(far, Arc::clone(&bench.context), SILENCE);
         bench.tasks.spawn("cim connection", serve);
         Self {

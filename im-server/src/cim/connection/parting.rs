@@ -39,6 +39,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection<S> {
     async fn hang_up(mut self) {
         let session = self.leaving.attachment.session.clone();
         let context = Arc::clone(&self.leaving.context);
+        // What was being written when the order came goes out all the same.
+        self.expect_sign();
         drop(self.leaving);
         if hangs_up(&mut self.stream, &mut self.writing).await {
             let arrived = self.unconfirmed.ended();

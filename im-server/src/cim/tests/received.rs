@@ -1,7 +1,9 @@
 //! What counts as received, and who is told.
 
+use im_common::code::Code;
 use im_common::message::Position;
 use im_common::wire;
+use tokio::time::sleep;
 
 use super::*;
 
@@ -74,6 +76,22 @@ async fn who_is_sent_away_has_received_what_was_written_before() {
     assert_eq!(client.next().await.text, "hello");
     client.is_hung_up_on().await;
     assert!(matches!(bench.call().await, Call::Detach(_)));
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(acked(&mut bench).await, [position(10)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_being_written_at_the_order_to_close_is_received_too() {
+    let mut bench = Bench::new();
+    let mut client = CimClient::attach(&mut bench, "zhangsan").await;
+    push(&bench, stored(10, &"x".repeat(PIPE_BYTES))).await;
+    // The clock goes on by itself once the server can write no more.
+    sleep(Duration::from_millis(1)).await;
+    bench.context.connections.all()[0]
+        .outbound
+        .close(Code::GOING_AWAY);
+    assert_eq!(client.next().await.text.len(), PIPE_BYTES);
+    client.is_hung_up_on().await;
     client.stream.shutdown().await.unwrap();
     assert_eq!(acked(&mut bench).await, [position(10)]);
 }
