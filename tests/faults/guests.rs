@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Logins at a time. No password is hashed for them.
-const LOGINS_AT_ONCE: usize = 16;
+pub(crate) const LOGINS_AT_ONCE: usize = 16;
 /// Of a hundred messages of a guest, so many go to everybody.
 const LOBBY_IN_HUNDRED: usize = 4;
 /// How long a send that was begun may take to end.

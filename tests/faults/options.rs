@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -105,9 +106,16 @@ pub(crate) struct RunOptions {
     #[arg(long, default_value_t = 150)]
     pub(crate) rate: u32,
     /// Lets clients of CIM in on CIM's own ports, where a scenario has some: 8083 for one route, 11211
-    /// and 8081, 11212 and 8082 for two servers. They must be free.
-    #[arg(long, conflicts_with = "jobs")]
-    pub(crate) cim_ports: bool,
+    /// and 8081, 11212 and 8082 for two servers. They must be free at this address of the machine.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "127.0.0.1",
+        conflicts_with = "jobs"
+    )]
+    pub(crate) cim_ports: Option<Ipv4Addr>,
     /// Measures times without holding them against the bounds: for builds without optimisation.
     #[arg(long)]
     pub(crate) no_bounds: bool,

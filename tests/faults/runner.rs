@@ -93,8 +93,8 @@ async fn run_one(
     let folder = fresh_folder(options, &format!("{}-{profile}-{seed}", scenario.id))?;
     let mut plan = Plan::new(profile, options.place.binaries()?, folder.clone());
     (scenario.shape)(&mut plan);
-    if options.cim_ports {
-        plan.take_cims_ports()?;
+    if let Some(address) = options.cim_ports {
+        plan.take_cims_ports(address)?;
     }
     let ended = attempt(options, scenario, plan, seed).await?;
     let is_held = ended.verdict.is_sound() && ended.findings.broken.is_empty();
@@ -219,11 +219,8 @@ fn tell(
 
 fn replay(options: &RunOptions, scenario: &Scenario, profile: Profile, seed: u64) -> String {
     let long = if options.long { " --long" } else { "" };
-    let cim_ports = if options.cim_ports {
-        " --cim-ports"
-    } else {
-        ""
-    };
+    let cim_ports = options.cim_ports;
+    let cim_ports = cim_ports.map_or(String::new(), |address| format!(" --cim-ports={address}"));
     let (id, users, rate) = (scenario.id, options.users, options.rate);
     format!(
         "im-faults run {id} --profile {profile} --seed {seed} --users {users} --rate {rate}{long}\

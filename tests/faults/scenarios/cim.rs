@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use im_tests::cim::{CimRoute, Habits, code};
 use im_tests::deployment::CimPorts;
 use im_tests::deployment::Profile::{Cluster, Embedded};
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::seconds;
 use crate::catalogue::Scenario;
-use crate::guests::Guests;
+use crate::guests::{Guests, LOGINS_AT_ONCE};
 use crate::run::Run;
 
 /// The drain that the scenario asks for, and a moment to end.
@@ -91,9 +92,13 @@ async fn check_listed(run: &mut Run, guests: &Guests, url: &str) -> anyhow::Resu
         .collect();
     let unlisted = unlisted(&route, &expected).await?;
     run.check(unlisted.is_empty(), format!("not listed: {unlisted:?}"));
-    for guest in guests.all() {
-        let second = route.log_in(guest.account()).await?.code;
-        let name = &guest.account().user_name;
+    let seconds = guests.all().iter().map(async |guest| {
+        let account = guest.account();
+        let second = route.log_in(account).await?.code;
+        anyhow::Ok((&account.user_name, second))
+    });
+    let seconds = stream::iter(seconds).buffer_unordered(LOGINS_AT_ONCE);
+    for (name, second) in seconds.try_collect::<Vec<_>>().await? {
         run.check(
             second == code::REPEAT_LOGIN,
             format!("{name} logs in a second time: {second}"),

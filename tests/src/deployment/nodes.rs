@@ -75,7 +75,7 @@ pub(super) fn here() -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()))
 }
 
-pub(super) fn on_loopback(port: u16) -> SocketAddr {
+fn on_loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
@@ -87,7 +87,7 @@ impl ServerNode {
         let to_etcd = Proxy::start(on_loopback(stores.etcd.port())).await;
         // Clients of CIM are told this port too.
         let advertised = match plan.cim {
-            Some(CimPorts::Own) => http,
+            Some(CimPorts::Own(_)) => http,
             _ => for_routes.address(),
         };
         let mut arguments = vec![
