@@ -2,6 +2,9 @@
 //!
 //! A batch of sessions is renewed at a time, round and round. A store that has lost one session has
 //! probably lost more: then all are renewed at once, without waiting for their turn.
+//!
+//! A device that leaves while its renewal is on the way may be detached before the store hears of the
+//! renewal, which then brings the session back. So whoever has left by the answer is detached again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,10 +12,11 @@ use std::time::Duration;
 
 use im_common::code::Code;
 use im_common::message::Session;
-use im_common::transport::{Renewal, Uplink};
+use im_common::transport::Renewal;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::connection::Context;
 use crate::connections::Connections;
 
 /// Sessions in one request: one round trip of the store, a few tens of kilobytes.
@@ -23,15 +27,9 @@ const ROUND_TURNS: u32 = 5;
 
 /// Renews a batch of sessions each `every` until told to stop; more often when there are so many
 /// sessions that a round would take more than [`ROUND_TURNS`] times that.
-pub(crate) async fn keep(
-    connections: Connections,
-    uplink: Arc<dyn Uplink>,
-    every: Duration,
-    stop: CancellationToken,
-) {
+pub(crate) async fn keep(context: Arc<Context>, every: Duration, stop: CancellationToken) {
     let rounds = Rounds {
-        connections,
-        uplink,
+        context,
         every,
         waiting: VecDeque::new(),
     };
@@ -53,8 +51,7 @@ enum Found {
 }
 
 struct Rounds {
-    connections: Connections,
-    uplink: Arc<dyn Uplink>,
+    context: Arc<Context>,
     every: Duration,
     /// What is left of this round.
     waiting: VecDeque<Session>,
@@ -78,14 +75,14 @@ impl Rounds {
     }
 
     fn pace(&self) -> Duration {
-        let batches = self.connections.count().div_ceil(BATCH_MAX).max(1);
+        let batches = self.context.connections.count().div_ceil(BATCH_MAX).max(1);
         let round = self.every * ROUND_TURNS;
         self.every
             .min(round / u32::try_from(batches).unwrap_or(u32::MAX))
     }
 
     fn begin_round(&mut self) {
-        let all = self.connections.all();
+        let all = self.context.connections.all();
         self.waiting = all.iter().map(|handle| handle.session.clone()).collect();
     }
 
@@ -104,7 +101,7 @@ impl Rounds {
             .waiting
             .drain(..BATCH_MAX.min(self.waiting.len()))
             .collect();
-        let found = renew(&self.connections, &*self.uplink, &batch).await;
+        let found = renew(&self.context, &batch).await;
         if found == Found::Nothing {
             batch
                 .into_iter()
@@ -116,7 +113,8 @@ impl Rounds {
 }
 
 /// Renews those that are still attached: renewing a session that has left would bring it back.
-async fn renew(connections: &Connections, uplink: &dyn Uplink, sessions: &[Session]) -> Found {
+async fn renew(context: &Context, sessions: &[Session]) -> Found {
+    let connections = &context.connections;
     let attached = |session: &&Session| {
         connections
             .find(session)
@@ -126,7 +124,10 @@ async fn renew(connections: &Connections, uplink: &dyn Uplink, sessions: &[Sessi
     if batch.is_empty() {
         return Found::Whole;
     }
-    match uplink.renew(batch.clone()).await {
+    let outcome = context.uplink.renew(batch.clone()).await;
+    // Also after a failure: the store may have heard of the renewal all the same.
+    detach_those_who_left(context, &batch);
+    match outcome {
         Ok(renewal) => act(connections, &batch, &renewal),
         Err(refusal) => {
             tracing::warn!(
@@ -135,6 +136,13 @@ async fn renew(connections: &Connections, uplink: &dyn Uplink, sessions: &[Sessi
             );
             Found::Nothing
         }
+    }
+}
+
+fn detach_those_who_left(context: &Context, batch: &[Session]) {
+    let left = |session: &&Session| context.connections.find(session).is_none();
+    for session in batch.iter().filter(left) {
+        context.detaches.add(session.clone());
     }
 }
 
@@ -162,7 +170,7 @@ fn act(connections: &Connections, batch: &[Session], renewal: &Renewal) -> Found
 mod tests {
     use super::*;
     use crate::connections::Attachment;
-    use crate::fixture::{Bench, Call, epoch, identity};
+    use crate::fixture::{Bench, Call, epoch, identity, user_of};
     use im_common::wire::server_frame::Frame;
     use std::collections::HashSet;
 
@@ -170,11 +178,8 @@ mod tests {
     const EVERY: Duration = Duration::from_secs(4);
 
     fn start(bench: &Bench) {
-        let (connections, uplink) = (bench.context.connections.clone(), bench.uplink.clone());
-        let stop = bench.tasks.token();
-        bench
-            .tasks
-            .spawn("lease", keep(connections, uplink, EVERY, stop));
+        let (context, stop) = (Arc::clone(&bench.context), bench.tasks.token());
+        bench.tasks.spawn("lease", keep(context, EVERY, stop));
     }
 
     /// Fills the table without sockets.
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!(begun.elapsed(), EVERY);
         assert_eq!(sessions.len(), 2);
         let of = |name| {
-            let user = crate::fixture::user_of(name);
+            let user = user_of(name);
             let session = sessions.iter().find(|session| session.user == user);
             vec![session.unwrap().connection]
         };
@@ -228,8 +233,32 @@ mod tests {
         let sessions = vec![bench.context.connections.all()[0].session.clone()];
         drop(alice);
         assert!(matches!(bench.call().await, Call::Detach(_)));
-        renew(&bench.context.connections, &*bench.uplink, &sessions).await;
+        renew(&bench.context, &sessions).await;
         assert!(bench.calls.try_recv().is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_leaves_while_it_is_renewed_is_detached_again() {
+        let mut bench = Bench::new();
+        let alice = bench.attach("alice", 1).await;
+        let _bob = bench.attach("bob", 1).await;
+        start(&bench);
+        let (sessions, answer) = renewal(&mut bench).await;
+        assert_eq!(sessions.len(), 2);
+        drop(alice);
+        let Call::Detach(first) = bench.call().await else {
+            panic!("no detach");
+        };
+        // The store hears of the renewal only now, and has the session back.
+        answer.send(Renewal::default()).unwrap();
+        let Call::Detach(again) = bench.call().await else {
+            panic!("the session stays without its device");
+        };
+        assert_eq!((&again, again.user), (&first, user_of("alice")));
+        // Nor is it renewed again, and nobody else is detached.
+        let (sessions, _) = renewal(&mut bench).await;
+        let users: Vec<_> = sessions.iter().map(|session| session.user).collect();
+        assert_eq!(users, [user_of("bob")]);
     }
 
     #[tokio::test(start_paused = true)]

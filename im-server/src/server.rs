@@ -237,8 +237,7 @@ impl Server {
             announcement.clone().refresh(stop)
         });
         let lease = Stoppable::start(&tasks, "lease", |stop| {
-            let connections = context.connections.clone();
-            lease::keep(connections, uplink(), config.renew_every, stop)
+            lease::keep(Arc::clone(&context), config.renew_every, stop)
         });
         let acks = Stoppable::start(&tasks, "acks", |stop| {
             context.acks.clone().run(uplink(), stop)
