@@ -1,73 +1,30 @@
 //! What `im` keeps on a machine: found again without the cluster, and whole after a kill.
 
-use im_tests::process::{Ended, Process};
-use im_tests::user::PASSWORD;
+use im_tests::scene::Scene;
 use serde_json::Value;
-use tempfile::TempDir;
 
-/// A standalone, and a home for those who use the command.
-struct Scene {
-    standalone: Process,
-    url: String,
-    home: TempDir,
+/// A scene with two users.
+async fn alice_and_bob() -> Scene {
+    let scene = Scene::set().await;
+    for user in ["alice", "bob"] {
+        assert_eq!(scene.run(user, &["register"]).await.code(), Some(0));
+    }
+    scene
 }
 
-impl Scene {
-    async fn set() -> Self {
-        let args = [
-            "--headless",
-            "--ephemeral",
-            "--route-listen=127.0.0.1:0",
-            "--server-listen=127.0.0.1:0",
-        ];
-        let mut standalone = Process::start("im-standalone", &args).await;
-        let url = standalone.ready().await["route"]
-            .as_str()
-            .expect("an address")
-            .to_owned();
-        let home = tempfile::tempdir().expect("a home");
-        std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).expect("written");
-        let scene = Self {
-            standalone,
-            url,
-            home,
-        };
-        for user in ["alice", "bob"] {
-            assert_eq!(scene.run(user, &["register"]).await.code(), Some(0));
-        }
-        scene
-    }
-
-    async fn im(&self, user: &str, args: &[&str]) -> Process {
-        let home = self.home.path().display().to_string();
-        let password = format!("{home}/password");
-        let variables = [
-            ("IM_ROUTE", self.url.as_str()),
-            ("IM_USER", user),
-            ("IM_PASSWORD_FILE", &password),
-            ("XDG_STATE_HOME", &home),
-        ];
-        Process::start_with("im", args, &variables).await
-    }
-
-    async fn run(&self, user: &str, args: &[&str]) -> Ended {
-        self.im(user, args).await.ended().await
-    }
-
-    /// The texts that a command prints as JSON.
-    async fn texts(&self, user: &str, args: &[&str]) -> Vec<String> {
-        let ended = self.run(user, args).await;
-        let text = |line: &String| {
-            let json: Value = serde_json::from_str(line).expect("JSON");
-            json["text"].as_str().expect("text").to_owned()
-        };
-        ended.stdout.iter().map(text).collect()
-    }
+/// The texts that a command prints as JSON.
+async fn texts(scene: &Scene, user: &str, args: &[&str]) -> Vec<String> {
+    let ended = scene.run(user, args).await;
+    let text = |line: &String| {
+        let json: Value = serde_json::from_str(line).expect("JSON");
+        json["text"].as_str().expect("text").to_owned()
+    };
+    ended.stdout.iter().map(text).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_sent_and_tailed_is_found_without_the_cluster() {
-    let scene = Scene::set().await;
+    let scene = alice_and_bob().await;
     for text in ["部署新版本", "deployed at noon"] {
         let sent = scene.run("alice", &["send", "bob", text]).await;
         assert_eq!(sent.code(), Some(0), "{sent:?}");
@@ -76,10 +33,10 @@ async fn what_was_sent_and_tailed_is_found_without_the_cluster() {
     assert_eq!(tailed.code(), Some(0), "{tailed:?}");
     // Bob has tailed one; looking back fills the gap.
     let whole = ["部署新版本", "deployed at noon"];
-    let looked_back = scene.texts("bob", &["history", "alice", "--json"]).await;
+    let looked_back = texts(&scene, "bob", &["history", "alice", "--json"]).await;
     assert_eq!(looked_back, whole);
 
-    scene.standalone.signal("KILL").await;
+    scene.standalone.process.signal("KILL").await;
     for (user, args, expected) in [
         ("alice", &["search", "--json", "新版"][..], &whole[..1]),
         (
@@ -99,7 +56,7 @@ async fn what_was_sent_and_tailed_is_found_without_the_cluster() {
             &whole[..],
         ),
     ] {
-        assert_eq!(scene.texts(user, args).await, expected, "{user} {args:?}");
+        assert_eq!(texts(&scene, user, args).await, expected, "{user} {args:?}");
     }
     let nothing = scene.run("bob", &["search", "never", "said"]).await;
     assert_eq!(nothing.code(), Some(7), "{nothing:?}");
@@ -113,7 +70,7 @@ async fn what_was_sent_and_tailed_is_found_without_the_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_in_the_middle_of_writing_leaves_a_whole_archive() {
     const MESSAGES: usize = 400;
-    let scene = Scene::set().await;
+    let scene = alice_and_bob().await;
     let mut writer = scene.im("alice", &[]).await;
     let mut tail = scene.im("bob", &["tail", "--json"]).await;
     for n in 0..MESSAGES {
@@ -128,11 +85,11 @@ async fn a_kill_in_the_middle_of_writing_leaves_a_whole_archive() {
     let count = MESSAGES.to_string();
     let history = ["history", "alice", "--json", "--count", &count];
     let expected: Vec<String> = (0..MESSAGES).map(|n| format!("message {n}")).collect();
-    assert_eq!(scene.texts("bob", &history).await, expected);
+    assert_eq!(texts(&scene, "bob", &history).await, expected);
     // Everything that was looked back at is kept, and nothing was damaged.
     let search = ["search", "message", "--json", "--count", &count];
-    assert_eq!(scene.texts("bob", &search).await, expected);
-    let files = std::fs::read_dir(scene.home.path().join("im/archive")).expect("a folder");
+    assert_eq!(texts(&scene, "bob", &search).await, expected);
+    let files = std::fs::read_dir(scene.home.file("im/archive")).expect("a folder");
     let mut names = files.map(|file| file.expect("a file").file_name());
     assert!(names.all(|name| !name.to_string_lossy().ends_with(".old")));
 }

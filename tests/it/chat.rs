@@ -1,73 +1,14 @@
 //! The chat of the command `im` in a terminal: its prompt, conversations, and what becomes of what
 //! is typed.
 
-use std::process::Command;
 use std::time::Duration;
 
-use im_tests::process::{Process, binary};
+use im_tests::scene::Scene;
 use im_tests::terminal::Terminal;
 use im_tests::tty::Tty;
-use im_tests::user::{PASSWORD, TestUser};
-use tempfile::TempDir;
+use im_tests::user::TestUser;
 use tokio::time::{Instant, sleep_until};
 use vt100::Screen;
-
-/// A standalone, and a home for those who chat.
-struct Room {
-    _standalone: Process,
-    urls: Vec<String>,
-    home: TempDir,
-}
-
-impl Room {
-    async fn open() -> Self {
-        let args = [
-            "--headless",
-            "--ephemeral",
-            "--route-listen=127.0.0.1:0",
-            "--server-listen=127.0.0.1:0",
-        ];
-        let mut standalone = Process::start("im-standalone", &args).await;
-        let url = standalone.ready().await["route"]
-            .as_str()
-            .expect("an address")
-            .to_owned();
-        let home = tempfile::tempdir().expect("a home");
-        std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).expect("written");
-        Self {
-            _standalone: standalone,
-            urls: vec![url],
-            home,
-        }
-    }
-
-    async fn register(&self, name: &str) {
-        let registered = im_client::register(&self.urls, name, PASSWORD).await;
-        registered.expect("registered");
-    }
-
-    /// How a shell starts the command for a user.
-    fn command(&self, user: &str) -> String {
-        let home = self.home.path().display();
-        format!(
-            "env LC_ALL=C.UTF-8 HOME={home} XDG_STATE_HOME={home}/{user} IM_ROUTE={} {} --user {user} --password-file {home}/password",
-            self.urls[0],
-            binary("im").display(),
-        )
-    }
-
-    /// A shell's command in a terminal whose bytes are seen as they come.
-    fn tty(&self, command: &str) -> Tty {
-        Tty::start(Command::new("sh").args(["-c", command]))
-    }
-
-    /// The command in a terminal that says how it ended.
-    fn terminal(&self, user: &str) -> Terminal {
-        let modes = "stty -a | grep -o -- '-\\?icanon'";
-        let command = self.command(user);
-        Terminal::run(&format!("{command}; echo left with $?; {modes}; cat"))
-    }
-}
 
 /// The last line of the screen that has something in it.
 fn last_line(screen: &str) -> &str {
@@ -77,11 +18,11 @@ fn last_line(screen: &str) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
     const MESSAGES_A_SECOND: u32 = 1000;
-    let room = Room::open().await;
-    room.register("alice").await;
-    let alice = room.tty(&room.command("alice"));
+    let scene = Scene::set().await;
+    scene.register("alice").await;
+    let alice = Tty::run(&scene.command("alice"));
     alice.shows("connected as alice").await;
-    let bob = TestUser::register(&room.urls, "bob").await;
+    let bob = TestUser::register(scene.urls(), "bob").await;
     let flood = async {
         let begun = Instant::now();
         for number in 0.. {
@@ -129,11 +70,11 @@ async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resized_window_shows_every_line_once() {
-    let room = Room::open().await;
-    room.register("alice").await;
-    let alice = room.terminal("alice");
+    let scene = Scene::set().await;
+    scene.register("alice").await;
+    let alice = scene.terminal("alice");
     alice.shows("connected as alice").await;
-    let bob = TestUser::register(&room.urls, "bob").await;
+    let bob = TestUser::register(scene.urls(), "bob").await;
     for number in 0..5 {
         bob.say(&format!("message-{number} {}", "x".repeat(70)))
             .await;
@@ -162,12 +103,12 @@ async fn a_resized_window_shows_every_line_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_in_focus_is_not_drowned() {
-    let room = Room::open().await;
-    room.register("alice").await;
-    let alice = room.terminal("alice");
+    let scene = Scene::set().await;
+    scene.register("alice").await;
+    let alice = scene.terminal("alice");
     alice.shows("connected as alice").await;
-    let bob = TestUser::register(&room.urls, "bob").await;
-    let carol = TestUser::register(&room.urls, "carol").await;
+    let bob = TestUser::register(scene.urls(), "bob").await;
+    let carol = TestUser::register(scene.urls(), "carol").await;
     let to_alice: im_client::Recipient = "alice".parse().expect("a name");
 
     alice.type_line(":to bob");
@@ -203,16 +144,16 @@ async fn a_conversation_in_focus_is_not_drowned() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absent_reader_is_told_of_and_the_return_too() {
-    let room = Room::open().await;
+    let scene = Scene::set().await;
     for name in ["alice", "bob"] {
-        room.register(name).await;
+        scene.register(name).await;
     }
-    let alice = room.terminal("alice");
+    let alice = scene.terminal("alice");
     alice.shows("connected as alice").await;
     alice.type_line("@bob are you there?");
     alice.shows("✓ alice -> ").await;
     alice.shows("does not have it yet").await;
-    let mut bob = TestUser::offline(&room.urls, "bob");
+    let mut bob = TestUser::offline(scene.urls(), "bob");
     bob.reconnect().await;
     bob.expect("are you there?").await;
     alice.shows("has everything now").await;
@@ -220,10 +161,10 @@ async fn an_absent_reader_is_told_of_and_the_return_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delayed_text_outlives_the_program_and_is_sent_once() {
-    let room = Room::open().await;
-    room.register("alice").await;
-    let bob = TestUser::register(&room.urls, "bob").await;
-    let alice = room.terminal("alice");
+    let scene = Scene::set().await;
+    scene.register("alice").await;
+    let bob = TestUser::register(scene.urls(), "bob").await;
+    let alice = scene.terminal("alice");
     alice.shows("connected as alice").await;
     alice.type_line(":delay 3600 never");
     alice.shows("number 1 is sent to lobby at").await;
@@ -235,7 +176,7 @@ async fn a_delayed_text_outlives_the_program_and_is_sent_once() {
     alice.shows("left with 0").await;
 
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let alice = room.terminal("alice");
+    let alice = scene.terminal("alice");
     alice.shows("came due while you were away").await;
     alice.shows("alice -> bob: later").await;
     bob.expect("later").await;
@@ -248,13 +189,13 @@ async fn a_delayed_text_outlives_the_program_and_is_sent_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_prompt_does_not_wait_for_the_cluster() {
-    let room = Room::open().await;
-    room.register("alice").await;
+    let scene = Scene::set().await;
+    scene.register("alice").await;
     // Nobody answers there.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", silent.local_addr().expect("an address"));
-    let command = room.command("alice").replace(&room.urls[0], &address);
-    let alice = room.tty(&format!("{command}; echo left with $?"));
+    let command = scene.command("alice").replace(&scene.url, &address);
+    let alice = Tty::run(&format!("{command}; echo left with $?"));
     alice.shows("alice> ").await;
     alice.type_text("typed early\rand half a line");
     alice.shows("not connected yet").await;
@@ -266,16 +207,16 @@ async fn the_prompt_does_not_wait_for_the_cluster() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_chat_gives_the_terminal_back_and_goes_on() {
-    let room = Room::open().await;
-    room.register("alice").await;
-    let command = room.command("alice");
+    let scene = Scene::set().await;
+    scene.register("alice").await;
+    let command = scene.command("alice");
     let terminal = Terminal::run("env PS1='shell$ ' bash --norc -i");
     terminal.shows("shell$").await;
-    let pid_file = room.home.path().join("pid");
-    let script = room.home.path().join("chat");
-    let remembered = format!("echo $$ >{}; exec {command}\n", pid_file.display());
+    let pid_file = scene.home.file("pid");
+    let script = scene.home.file("chat");
+    let remembered = format!("echo $$ >{pid_file}; exec {command}\n");
     std::fs::write(&script, remembered).expect("written");
-    terminal.type_line(&format!("sh {}", script.display()));
+    terminal.type_line(&format!("sh {script}"));
     terminal.shows("connected as alice").await;
     terminal.type_text("half a line");
     terminal.shows("alice> half a line").await;
@@ -291,7 +232,7 @@ async fn a_suspended_chat_gives_the_terminal_back_and_goes_on() {
         })
         .await;
     // A program that is stopped from outside cannot give the terminal back before.
-    let pid = std::fs::read_to_string(room.home.path().join("pid")).expect("the process id");
+    let pid = std::fs::read_to_string(pid_file).expect("the process id");
     let stopped = std::process::Command::new("kill")
         .args(["-STOP", pid.trim()])
         .status();

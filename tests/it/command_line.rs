@@ -2,83 +2,12 @@
 
 use std::process::Command;
 
-use im_tests::process::{Ended, Process, binary};
+use im_tests::process::binary;
+use im_tests::scene::Scene;
 use im_tests::terminal::Terminal;
-use im_tests::user::{PASSWORD, TestUser};
+use im_tests::user::TestUser;
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// A standalone, and a home for those who use the command.
-pub(crate) struct Scene {
-    _standalone: Process,
-    pub(crate) url: String,
-    pub(crate) home: TempDir,
-}
-
-impl Scene {
-    pub(crate) async fn set() -> Self {
-        let args = [
-            "--headless",
-            "--ephemeral",
-            "--route-listen=127.0.0.1:0",
-            "--server-listen=127.0.0.1:0",
-        ];
-        let mut standalone = Process::start("im-standalone", &args).await;
-        let url = standalone.ready().await["route"]
-            .as_str()
-            .expect("an address")
-            .to_owned();
-        let home = tempfile::tempdir().expect("a home");
-        std::fs::write(home.path().join("password"), format!("{PASSWORD}\n")).expect("written");
-        Self {
-            _standalone: standalone,
-            url,
-            home,
-        }
-    }
-
-    /// The command with a password at hand.
-    pub(crate) async fn im(&self, user: &str, args: &[&str]) -> Process {
-        let password = self.path("password");
-        let variables = [
-            ("IM_ROUTE", self.url.as_str()),
-            ("IM_USER", user),
-            ("IM_PASSWORD_FILE", &password),
-        ];
-        self.bare(args, &variables).await
-    }
-
-    /// The command with nothing but a home, and what it is given.
-    pub(crate) async fn bare(&self, args: &[&str], variables: &[(&str, &str)]) -> Process {
-        let home = self.home.path().display().to_string();
-        let mut all = vec![
-            ("HOME", home.as_str()),
-            ("XDG_STATE_HOME", &home),
-            ("XDG_CONFIG_HOME", &home),
-        ];
-        all.extend(variables);
-        Process::start_with("im", args, &all).await
-    }
-
-    /// The path of a file in the home.
-    pub(crate) fn path(&self, file: &str) -> String {
-        self.home.path().join(file).display().to_string()
-    }
-
-    pub(crate) async fn run(&self, user: &str, args: &[&str]) -> Ended {
-        self.im(user, args).await.ended().await
-    }
-
-    /// The command in a real terminal.
-    fn terminal(&self, user: &str) -> Terminal {
-        let home = self.home.path().display();
-        Terminal::run(&format!(
-            "env HOME={home} XDG_STATE_HOME={home}/{user} IM_ROUTE={} {} --user {user} --password-file {home}/password; echo left with $?; stty -a | grep -o -- '-\\?icanon'; cat",
-            self.url,
-            binary("im").display(),
-        ))
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_register_send_tail_and_list() {
@@ -149,7 +78,7 @@ async fn exit_codes_say_what_went_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipe_sends_lines_and_prints_plainly() {
     let scene = Scene::set().await;
-    let bob = TestUser::register(std::slice::from_ref(&scene.url), "bob").await;
+    let bob = TestUser::register(scene.urls(), "bob").await;
     scene.run("alice", &["register"]).await;
     let mut alice = scene.im("alice", &[]).await;
     for line in [
@@ -242,8 +171,8 @@ async fn two_people_chat_in_real_terminals() {
 /// The standalone in a real terminal; tells its process id first.
 fn standalone_at_a_terminal(home: &TempDir, args: &str) -> Terminal {
     let path = home.path().display();
-    Terminal::run(&format!(
-        "env HOME={path} XDG_DATA_HOME={path}/data XDG_STATE_HOME={path}/state USER=alice sh -c 'echo $$ >{path}/pid; exec {} --server-listen 127.0.0.1:0 {args}'; echo left with $?; stty -a | grep -o -- '-\\?icanon'; cat",
+    Terminal::run_and_tell(&format!(
+        "env HOME={path} XDG_DATA_HOME={path}/data XDG_STATE_HOME={path}/state USER=alice sh -c 'echo $$ >{path}/pid; exec {} --server-listen 127.0.0.1:0 {args}'",
         binary("im-standalone").display(),
     ))
 }

@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
+use std::slice;
 use std::time::Duration;
 
 use im_common::code::Code;
 use im_tests::PATIENCE;
 use im_tests::deployment::Mount;
 use im_tests::http::Http;
-use im_tests::process::Process;
+use im_tests::standalone::Standalone;
 use im_tests::user::PASSWORD;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
@@ -46,19 +47,12 @@ async fn the_health_tells_of_a_full_disk_until_there_is_room() {
         }
     };
     let data_dir = format!("--data-dir={}", disk.join("data").display());
-    let args = [
-        "--headless",
-        &data_dir,
-        "--route-listen=127.0.0.1:0",
-        "--server-listen=127.0.0.1:0",
-    ];
-    let mut process = Process::start("im-standalone", &args).await;
-    let ready = process.ready().await;
-    let url = ready["route"].as_str().expect("a route address");
-    im_client::register(&[url.to_owned()], "alice", PASSWORD)
+    let standalone = Standalone::start(&[&data_dir]).await;
+    let url = standalone.url();
+    im_client::register(slice::from_ref(&url), "alice", PASSWORD)
         .await
         .expect("registered");
-    let alice = Http::log_in(url, "alice", "web").await;
+    let alice = Http::log_in(&url, "alice", "web").await;
     let health = async || alice.get("/v1/health").await;
     assert_eq!(health().await.0, 200);
 
@@ -95,7 +89,7 @@ async fn the_health_tells_of_a_full_disk_until_there_is_room() {
     let (status, after) = say(&alice, "after").await;
     assert_eq!(status, 200, "{after}");
     assert_eq!(after["sequence"], accepted + 1, "nothing else was stored");
-    process.signal("TERM").await;
-    let ended = process.ended().await;
+    standalone.process.signal("TERM").await;
+    let ended = standalone.process.ended().await;
     assert_eq!(ended.code(), Some(0), "{ended:?}");
 }

@@ -7,19 +7,18 @@ mod logins;
 mod schemas;
 mod settings;
 
+use im_tests::scene::Scene;
 use std::time::Duration;
 
 use im_tests::user::TestUser;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::command_line::Scene;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn tail_prints_the_conversations_and_senders_asked_for() {
     let scene = Scene::set().await;
     scene.run("alice", &["register"]).await;
-    let routes = std::slice::from_ref(&scene.url);
+    let routes = scene.urls();
     let bob = TestUser::register(routes, "bob").await;
     let carol = TestUser::register(routes, "carol").await;
     // Each device begins here; what comes from now on waits for all of them.
@@ -92,8 +91,8 @@ async fn it_speaks_chinese_where_the_reader_does() {
     let args = ["send", "nobody", "hi", "--language", "zh-CN"];
     let ended = scene.run("alice", &args).await;
     assert!(ended.stderr.contains("没有这个用户"), "{ended:?}");
-    std::fs::create_dir(scene.path("im")).ok();
-    std::fs::write(scene.path("im/config.toml"), "language = \"zh-CN\"\n").expect("written");
+    std::fs::create_dir(scene.home.file("im")).ok();
+    std::fs::write(scene.home.file("im/config.toml"), "language = \"zh-CN\"\n").expect("written");
     let help = scene.bare(&["send", "--help"], &[]).await.ended().await;
     assert!(help.stdout.join("\n").contains("用法："), "{help:?}");
 }

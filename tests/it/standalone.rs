@@ -2,21 +2,15 @@
 
 use im_common::message::Recipient;
 use im_tests::process::Process;
+use im_tests::standalone::Standalone;
 use im_tests::user::{TestUser, accepted};
 use tempfile::TempDir;
 
 async fn start(folder: &TempDir) -> (Process, String) {
     let data_dir = format!("--data-dir={}", folder.path().display());
-    let args = [
-        "--headless",
-        &data_dir,
-        "--route-listen=127.0.0.1:0",
-        "--server-listen=127.0.0.1:0",
-    ];
-    let mut process = Process::start("im-standalone", &args).await;
-    let ready = process.ready().await;
-    let url = ready["route"].as_str().expect("a route address").to_owned();
-    (process, url)
+    let standalone = Standalone::start(&[&data_dir]).await;
+    let url = standalone.url();
+    (standalone.process, url)
 }
 
 #[tokio::test(flavor = "multi_thread")]

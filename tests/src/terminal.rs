@@ -33,6 +33,13 @@ impl Terminal {
         terminal
     }
 
+    /// As [`Terminal::run`]; when the command has ended, says how, and in which mode the terminal
+    /// was left.
+    pub fn run_and_tell(command: &str) -> Self {
+        let modes = "stty -a | grep -o -- '-\\?icanon'";
+        Self::run(&format!("{command}; echo left with $?; {modes}; cat"))
+    }
+
     /// Types text as it is.
     pub fn type_text(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);

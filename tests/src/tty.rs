@@ -109,6 +109,11 @@ impl Tty {
         }
     }
 
+    /// Starts a shell command that has this terminal, and nothing else, before it.
+    pub fn run(command: &str) -> Self {
+        Self::start(Command::new("sh").args(["-c", command]))
+    }
+
     /// Types these bytes.
     pub fn type_text(&self, text: &str) {
         (&self.controller)

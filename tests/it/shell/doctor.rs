@@ -1,9 +1,8 @@
 //! What `im doctor` finds in real clusters, whole and broken.
 
 use im_tests::process::Ended;
+use im_tests::scene::Scene;
 use serde_json::Value;
-
-use crate::command_line::Scene;
 
 fn verdicts(ended: &Ended) -> Vec<(String, String)> {
     let lines = ended.stdout.iter();

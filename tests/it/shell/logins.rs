@@ -1,8 +1,7 @@
 //! Where a password comes from, and logins that are kept.
 
 use im_tests::process::binary;
-
-use crate::command_line::Scene;
+use im_tests::scene::Scene;
 
 const NO_INPUT: [&str; 4] = ["send", "lobby", "hi", "--no-input"];
 
@@ -16,7 +15,7 @@ async fn a_kept_login_replaces_the_password_until_it_ends() {
     let without = im(&NO_INPUT).await;
     assert_eq!(without.code(), Some(2), "{without:?}");
     assert!(without.stderr.contains("im login"), "{without:?}");
-    let command = format!("cat {}", scene.path("password"));
+    let command = format!("cat {}", scene.home.password_file());
     let login = im(&["login", "--password-command", &command]).await;
     assert_eq!(login.code(), Some(0), "{login:?}");
     for args in [&NO_INPUT[..], &NO_INPUT, &["online", "--no-input"]] {
@@ -26,10 +25,10 @@ async fn a_kept_login_replaces_the_password_until_it_ends() {
     let tail = im(&["tail", "--no-input", "--count", "2"]).await;
     assert_eq!(tail.stdout.len(), 2, "{tail:?}");
 
-    let kept = std::fs::read(scene.path("im/logins.json")).expect("kept");
+    let kept = std::fs::read(scene.home.file("im/logins.json")).expect("kept");
     assert_eq!(im(&["logout"]).await.code(), Some(0));
     assert_eq!(im(&NO_INPUT).await.code(), Some(2));
-    std::fs::write(scene.path("im/logins.json"), kept).expect("written");
+    std::fs::write(scene.home.file("im/logins.json"), kept).expect("written");
     let ended = im(&NO_INPUT).await;
     assert_eq!(ended.code(), Some(4), "{ended:?}");
     assert!(
@@ -48,10 +47,12 @@ async fn a_password_comes_by_descriptor_and_never_twice() {
     let output = std::process::Command::new("sh")
         .arg("-c")
         .arg("exec \"$0\" online --password-fd 3 3<\"$1\"")
-        .args([binary("im").display().to_string(), scene.path("password")])
+        .args([
+            binary("im").display().to_string(),
+            scene.home.password_file(),
+        ])
         .envs([("IM_ROUTE", scene.url.as_str()), ("IM_USER", "alice")])
-        .env("XDG_STATE_HOME", scene.home.path())
-        .env("XDG_CONFIG_HOME", scene.home.path())
+        .envs(scene.home.variables())
         .output()
         .expect("a shell runs");
     assert!(output.status.success(), "{output:?}");

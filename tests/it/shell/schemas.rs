@@ -1,9 +1,8 @@
 //! What is printed for programs is as its schema says.
 
 use im_tests::process::{Ended, root};
+use im_tests::scene::Scene;
 use serde_json::Value;
-
-use crate::command_line::Scene;
 
 /// Finds every line as the schema says.
 fn valid(schema: &str, ended: &Ended) {

@@ -1,13 +1,12 @@
 //! The configuration file and what outweighs it.
 
 use im_tests::process::Ended;
+use im_tests::scene::Scene;
 use serde_json::Value;
 
-use crate::command_line::Scene;
-
 fn configure(scene: &Scene, text: &str) {
-    std::fs::create_dir_all(scene.path("im")).expect("created");
-    std::fs::write(scene.path("im/config.toml"), text).expect("written");
+    std::fs::create_dir_all(scene.home.file("im")).expect("created");
+    std::fs::write(scene.home.file("im/config.toml"), text).expect("written");
 }
 
 fn setting(ended: &Ended, key: &str) -> (String, String, String) {
@@ -28,7 +27,7 @@ fn setting(ended: &Ended, key: &str) -> (String, String, String) {
 async fn settings_come_from_where_they_weigh_most() {
     let scene = Scene::set().await;
     scene.run("alice", &["register"]).await;
-    let password = scene.path("password");
+    let password = scene.home.password_file();
     configure(
         &scene,
         &format!(
