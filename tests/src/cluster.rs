@@ -3,45 +3,30 @@
 
 mod cim;
 mod home;
+mod nodes;
+mod shared;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use im_common::backend::registry::ServerInfo;
-use im_common::backend::{Backend, EtcdConfig, Mode, RedisConfig};
+use im_common::backend::{Backend, Mode};
 use im_common::id::{DeviceId, MessageId, UserId};
 use im_common::message::Identity;
 use im_common::name::UserName;
 use im_common::secret::{ClusterSecret, NodeCredential};
 use im_common::tasks::Tasks;
 use im_common::ticket::{Ticket, TicketKey};
-use im_common::transport::{Downlink, Uplink};
-use im_route::{Counters, HttpDownlink, Route, RouteConfig};
-use im_server::{Connections, HttpUplink, Server, ServerConfig};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use im_route::RouteConfig;
+use im_server::ServerConfig;
 
-use self::home::Home;
-use crate::PATIENCE;
+use self::nodes::Running;
+pub use self::nodes::{RouteNode, ServerNode};
+use self::shared::Shared;
 use crate::injected::Injected;
-use crate::planted::{spoil_backend, spoil_downlink};
-use crate::process::Process;
 use crate::services::{Etcd, Redis, RedisCluster};
+use crate::standalone::Standalone;
 use crate::user::TestUser;
-
-/// What a cluster keeps its shared state in.
-enum Shared {
-    /// One backend in this process, shared by all nodes.
-    Embedded(Box<Backend>),
-    /// Real Redis and etcd, which each node reaches by itself.
-    Stores(Box<(Redis, Etcd)>),
-    /// The same with a Redis Cluster.
-    Sharded(Box<(RedisCluster, Etcd)>),
-    /// The standalone binary, which has its own.
-    Standalone { _process: Box<Process> },
-}
 
 /// A cluster under test. Dropping it ends everything it started.
 pub struct TestCluster {
@@ -54,46 +39,6 @@ pub struct TestCluster {
     /// Nodes have threads of their own, and faults between them.
     injected: Option<Injected>,
     leftovers: Vec<String>,
-}
-
-/// A route in this process.
-pub struct RouteNode {
-    /// The base of its HTTP API.
-    pub url: String,
-    /// Where CIM's endpoints are, if it has them.
-    pub cim: Option<SocketAddr>,
-    /// What it has done.
-    pub counters: Arc<Counters>,
-    running: Running,
-}
-
-/// A server in this process.
-pub struct ServerNode {
-    /// What it announced.
-    pub info: ServerInfo,
-    /// Where it really listens for clients, whatever it announced.
-    pub client_address: SocketAddr,
-    /// Its table.
-    pub connections: Connections,
-    running: Running,
-}
-
-struct Running {
-    home: Home,
-    stop: CancellationToken,
-    ended: JoinHandle<()>,
-}
-
-impl Running {
-    /// Stops it as an operator would, and returns how many of its tasks do not end.
-    async fn stop(self) -> usize {
-        self.stop.cancel();
-        tokio::time::timeout(PATIENCE, self.ended)
-            .await
-            .expect("a node stops in time")
-            .expect("no panic");
-        self.home.leave().await
-    }
 }
 
 impl TestCluster {
@@ -143,32 +88,18 @@ impl TestCluster {
 
     /// The standalone binary, with further options.
     pub async fn standalone_with(options: &[&str]) -> Self {
-        let defaults = [
-            "--headless",
-            "--ephemeral",
-            "--route-listen=127.0.0.1:0",
-            "--server-listen=127.0.0.1:0",
-        ];
-        let options: Vec<&str> = defaults.iter().chain(options).copied().collect();
-        let mut process = Process::start("im-standalone", &options).await;
-        let ready = process.ready().await;
-        let url = ready["route"].as_str().expect("a route address").to_owned();
-        let cim = ready["cim-route"].as_str();
-        let cim = cim.map(|address| address.parse().expect("an address"));
-        let running = Running {
-            home: Home::Here,
-            stop: CancellationToken::new(),
-            ended: tokio::task::spawn_blocking(|| ()),
-        };
+        let options = [&["--ephemeral"], options].concat();
+        let standalone = Standalone::start(&options).await;
+        let cim = standalone.address("cim-route");
         let route = RouteNode {
-            url,
-            cim,
+            url: standalone.url(),
+            cim: cim.map(|address| address.parse().expect("an address")),
             counters: Arc::default(),
-            running,
+            running: Running::elsewhere(),
         };
         Self {
             shared: Shared::Standalone {
-                _process: Box::new(process),
+                _process: Box::new(standalone),
             },
             routes: vec![route],
             servers: Vec::new(),
@@ -216,191 +147,12 @@ impl TestCluster {
         cluster
     }
 
-    /// Starts one more route.
-    pub async fn add_route(&mut self, config: RouteConfig) {
-        let downlink: Arc<dyn Downlink> =
-            Arc::new(HttpDownlink::new(&self.secret.node_credential()));
-        let backend = self.backend().await;
-        let (backend, downlink) = match &self.injected {
-            Some(injected) => (
-                injected.around_backend(&spoil_backend(backend)),
-                injected.around_downlink(spoil_downlink(downlink)),
-            ),
-            None => (backend, downlink),
-        };
-        let parts = im_route::Parts {
-            backend,
-            downlink,
-            secret: self.secret.clone(),
-        };
-        let home = self.home();
-        let bound = home.run(Route::bind(config, parts)).await;
-        let route = bound.expect("a route binds");
-        let (url, counters) = (format!("http://{}", route.address()), route.counters());
-        let cim = route.cim_address();
-        let running = self.run(home, move |stop| async move {
-            route.run(stop.cancelled_owned()).await
-        });
-        self.routes.push(RouteNode {
-            url,
-            cim,
-            counters,
-            running,
-        });
-    }
-
-    /// Starts one more server and waits until every route can place clients there.
-    pub async fn add_server(&mut self, config: ServerConfig) -> ServerInfo {
-        let registry = self.backend().await.registry;
-        let uplink: Arc<dyn Uplink> = Arc::new(HttpUplink::new(
-            registry.routes(),
-            self.secret.node_credential(),
-            self.tasks.clone(),
-        ));
-        let uplink = match &self.injected {
-            Some(injected) => injected.around_uplink(uplink),
-            None => uplink,
-        };
-        let connections = Connections::new(config.connections_max);
-        let parts = im_server::Parts {
-            registry,
-            uplink,
-            connections: connections.clone(),
-            secret: self.secret.clone(),
-        };
-        let home = self.home();
-        let bound = home.run(Server::bind(config, parts)).await;
-        let server = bound.expect("a server binds");
-        let (info, client_address) = (server.info(), server.client_address());
-        let running = self.run(home, move |stop| async move {
-            server.run(stop.cancelled_owned()).await
-        });
-        self.servers.push(ServerNode {
-            info: info.clone(),
-            client_address,
-            connections,
-            running,
-        });
-        self.placeable(self.servers.len()).await;
-        info
-    }
-
-    /// Starts one more server as a process of its own, which can be killed. Returns before a route
-    /// knows it.
-    pub async fn server_process(&self, args: &[&str]) -> Process {
-        let Shared::Stores(stores) = &self.shared else {
-            panic!("a process needs stores that it can reach");
-        };
-        let etcd = format!("--etcd={}", stores.1.url());
-        let defaults = ["--listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", &etcd];
-        let args: Vec<&str> = defaults.into_iter().chain(args.iter().copied()).collect();
-        let secret = [("IM_SECRET", self.secret_text.as_str())];
-        let mut process = Process::start_with("im-server", &args, &secret).await;
-        process.ready().await;
-        process
-    }
-
-    fn home(&self) -> Home {
-        match self.injected {
-            Some(_) => Home::apart(),
-            None => Home::Here,
-        }
-    }
-
-    fn run<F, R>(&self, home: Home, node: F) -> Running
-    where
-        F: FnOnce(CancellationToken) -> R,
-        R: Future<Output = anyhow::Result<()>> + Send + 'static,
-    {
-        let stop = CancellationToken::new();
-        let node = node(stop.clone());
-        let ended = home.enter(|| {
-            self.tasks.spawn("node", async move {
-                node.await.expect("a node ends without error");
-            })
-        });
-        Running { home, stop, ended }
-    }
-
-    /// A node's own way to the shared state.
-    pub async fn backend(&self) -> Backend {
-        match &self.shared {
-            Shared::Embedded(backend) => Backend::clone(backend),
-            Shared::Stores(stores) => self.reach(vec![stores.0.url()], &stores.1).await,
-            Shared::Sharded(stores) => self.reach(stores.0.urls(), &stores.1).await,
-            Shared::Standalone { .. } => panic!("the standalone keeps its backend to itself"),
-        }
-    }
-
-    async fn reach(&self, redis: Vec<String>, etcd: &Etcd) -> Backend {
-        let redis = RedisConfig {
-            urls: redis,
-            prefix: "im".into(),
-        };
-        let etcd = EtcdConfig {
-            endpoints: vec![etcd.url()],
-            prefix: "/im".into(),
-        };
-        let mode = Mode::Cluster(redis, etcd);
-        Backend::connect(&mode, &self.tasks)
-            .await
-            .expect("Redis and etcd answer")
-    }
-
-    /// Waits until every route reports this many servers that take clients.
-    pub async fn placeable(&self, servers: usize) {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a client");
-        for route in &self.routes {
-            let url = format!("{}/v1/health", route.url);
-            let seen = async || {
-                let health = http
-                    .get(&url)
-                    .send()
-                    .await
-                    .ok()?
-                    .json::<serde_json::Value>()
-                    .await
-                    .ok()?;
-                health["servers"].as_u64()
-            };
-            let mut look = tokio::time::interval(Duration::from_millis(20));
-            let wait = async {
-                while seen().await != Some(servers as u64) {
-                    look.tick().await;
-                }
-            };
-            let route = &route.url;
-            tokio::time::timeout(PATIENCE, wait)
-                .await
-                .unwrap_or_else(|_| panic!("{route} does not see {servers} servers"));
-        }
-    }
-
     /// The routes' addresses, that of `first` at the front.
     pub fn urls(&self, first: usize) -> Vec<String> {
         let mut urls: Vec<String> = self.routes.iter().map(|route| route.url.clone()).collect();
         let count = urls.len();
         urls.rotate_left(first % count);
         urls
-    }
-
-    /// The Redis behind it, for tests that meddle.
-    pub fn redis(&mut self) -> &mut Redis {
-        match &mut self.shared {
-            Shared::Stores(stores) => &mut stores.0,
-            _ => panic!("only a cluster over real stores has a Redis"),
-        }
-    }
-
-    /// The Redis Cluster behind it, for tests that meddle.
-    pub fn redis_cluster(&mut self) -> &mut RedisCluster {
-        match &mut self.shared {
-            Shared::Sharded(stores) => &mut stores.0,
-            _ => panic!("only a sharded cluster has a Redis Cluster"),
-        }
     }
 
     /// The routes.
@@ -411,69 +163,6 @@ impl TestCluster {
     /// The servers.
     pub fn servers(&self) -> &[ServerNode] {
         &self.servers
-    }
-
-    /// Stops a server as an operator would: its clients move.
-    pub async fn drain_server(&mut self, index: usize) {
-        let left = self.servers.remove(index).running.stop().await;
-        self.note_leftovers("server", left);
-    }
-
-    /// Stops a route gracefully.
-    pub async fn stop_route(&mut self, index: usize) {
-        let left = self.routes.remove(index).running.stop().await;
-        self.note_leftovers("route", left);
-    }
-
-    /// Ends a server without a word, with all its sockets and whatever it was doing. Its entry in
-    /// the registry stays until [`TestCluster::end_lease`].
-    ///
-    /// # Panics
-    /// Unless nodes have threads of their own.
-    pub fn crash_server(&mut self, index: usize) -> ServerInfo {
-        let server = self.servers.remove(index);
-        server.running.home.crash();
-        server.info
-    }
-
-    /// Ends a route without a word; as [`TestCluster::crash_server`], but its entry ends too: what
-    /// an etcd lease does is tested where there is an etcd.
-    pub async fn crash_route(&mut self, index: usize) {
-        let route = self.routes.remove(index);
-        route.running.home.crash();
-        let registry = self.backend().await.registry;
-        let routes = Arc::clone(&registry.routes().borrow());
-        for info in routes.iter() {
-            if route.url.ends_with(&info.http_address) {
-                let gone = registry.withdraw_route(&info.id).await;
-                gone.expect("an embedded registry answers");
-            }
-        }
-    }
-
-    /// What a registry with leases does by itself some time after a crash.
-    pub async fn end_lease(&self, server: &ServerInfo) {
-        let registry = self.backend().await.registry;
-        let gone = registry.withdraw(&server.id).await;
-        gone.expect("an embedded registry answers");
-    }
-
-    /// Stops all nodes, and says what they leave behind.
-    pub async fn stop(mut self) -> Vec<String> {
-        while !self.servers.is_empty() {
-            self.drain_server(0).await;
-        }
-        while !self.routes.is_empty() {
-            self.stop_route(0).await;
-        }
-        self.leftovers
-    }
-
-    fn note_leftovers(&mut self, node: &str, tasks: usize) {
-        if tasks > 0 {
-            let what = format!("a {node} has stopped and {tasks} of its tasks have not");
-            self.leftovers.push(what);
-        }
     }
 
     /// What nodes of this cluster know each other by.
