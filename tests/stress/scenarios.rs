@@ -2,13 +2,16 @@
 
 mod backlogs;
 mod bounds;
+mod displaced;
 mod drains;
 mod frames;
 mod gates;
 mod groups;
 mod logins;
+mod mischief;
 mod readers;
 mod reconnects;
+mod strangers;
 mod switches;
 mod texts;
 
@@ -24,9 +27,11 @@ const THEMES: &[&[Scenario]] = &[
     groups::ALL,
     reconnects::ALL,
     readers::ALL,
+    displaced::ALL,
     logins::ALL,
     texts::ALL,
     frames::ALL,
+    strangers::ALL,
 ];
 
 /// All of them, in the order of the table.
