@@ -17,6 +17,8 @@ mod doctor;
 mod emoji;
 mod exit;
 mod failure;
+#[cfg(test)]
+mod fixture;
 mod help;
 mod input;
 mod kept;

@@ -1,8 +1,9 @@
-use im_common::id::{DeviceId, LogEpoch, MessageId, Sequence};
+use im_common::id::{LogEpoch, MessageId, Sequence};
 use im_common::name::UserName;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cli::fixture::{self, reader, user};
 
 /// What people send who want to own the reader's terminal.
 fn hostile() -> Vec<String> {
@@ -19,18 +20,6 @@ fn is_deceptive(c: char) -> bool {
     safe::is_deceptive(c) && !may_be_honest
 }
 
-fn user(id: u64) -> UserId {
-    UserId::new(id).unwrap()
-}
-
-fn reader() -> Identity {
-    Identity {
-        user: user(1),
-        name: UserName::new("alice").unwrap(),
-        device: DeviceId::new("laptop").unwrap(),
-    }
-}
-
 fn message(conversation: ConversationId, sender: u64, text: &str) -> Message {
     Message {
         id: MessageId::from_bytes(&[7; 16]).unwrap(),
@@ -39,9 +28,7 @@ fn message(conversation: ConversationId, sender: u64, text: &str) -> Message {
         epoch: LogEpoch(5),
         sender: user(sender),
         sender_name: UserName::new(if sender == 1 { "alice" } else { "bob" }).unwrap(),
-        sender_device: DeviceId::new("phone").ok(),
-        accepted_at_ms: 0,
-        text: text.to_owned(),
+        ..fixture::message(text)
     }
 }
 
