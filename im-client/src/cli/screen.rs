@@ -138,15 +138,21 @@ mod tests {
     #[tokio::test]
     async fn what_comes_during_a_pause_is_written_together() {
         let (seen, written) = std::sync::mpsc::sync_channel(8);
-        let write = move |text: &str| seen.send(text.to_owned()).map_err(io::Error::other);
-        let screen = Screen::start(Duration::from_millis(200), write).unwrap();
+        let write = move |text: &str| {
+            let writer = std::thread::current();
+            seen.send((text.to_owned(), writer))
+                .map_err(io::Error::other)
+        };
+        // Longer than the test runs, which ends the pause by itself.
+        let screen = Screen::start(Duration::from_secs(3600), write).unwrap();
         screen.print("a\n".to_owned()).await.unwrap();
-        for text in ["b\n", "c\n"] {
+        let (first, writer) = written.try_recv().unwrap();
+        for text in ["b\n", "c\n", "d\n"] {
             screen.hand_over(text.to_owned()).await.unwrap();
         }
-        screen.print("d\n".to_owned()).await.unwrap();
-        let writes: Vec<String> = written.try_iter().collect();
-        assert_eq!(writes, ["a\n", "b\nc\nd\n"]);
+        writer.unpark();
+        let (second, _) = written.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!([first.as_str(), second.as_str()], ["a\n", "b\nc\nd\n"]);
     }
 
     #[tokio::test]
