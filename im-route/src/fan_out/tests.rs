@@ -55,10 +55,14 @@ async fn what_finds_no_room_to_be_settled_is_claimed_again() {
     let tasks = Tasks::new();
     let backend = fixture::backend(&tasks).await;
     let stored = fixture::store(&*backend.messages, errand::QUEUE_MAX + 10).await;
-    let settler = Settler::start(Arc::clone(&backend.messages), &tasks);
+    let settling = Tasks::new();
+    let settler = Settler::start(Arc::clone(&backend.messages), &settling);
     for message in &stored {
         drop(settler.errand(message));
     }
+    // What waits to be settled may be claimed meanwhile; so nothing is looked at before it is done.
+    drop(settler);
+    until("the queue is settled", async || settling.count() == 0).await;
     let mut unsettled = Vec::new();
     let claimed = async || {
         let claimed = backend.messages.claim_unsettled(FAN_OUT_WITHIN, 100).await;
