@@ -94,16 +94,21 @@ pub(crate) async fn backend(tasks: &Tasks) -> Backend {
     let backend = Backend::connect(&Mode::Embedded(None), tasks)
         .await
         .unwrap();
-    let server = ServerInfo {
-        id: ServerId::fresh(),
+    let server = server_info(ServerId::fresh().as_str());
+    backend.registry.announce(server).await.unwrap();
+    backend
+}
+
+/// What an empty server tells of itself. Nobody is at its addresses.
+pub(crate) fn server_info(id: &str) -> ServerInfo {
+    ServerInfo {
+        id: ServerId::new(id).unwrap(),
         client_address: "127.0.0.1:1".to_owned(),
         http_address: "127.0.0.1:2".to_owned(),
         draining: false,
         connections: 0,
         entrances: Default::default(),
-    };
-    backend.registry.announce(server).await.unwrap();
-    backend
+    }
 }
 
 /// Stores so many messages to everybody.

@@ -132,15 +132,12 @@ fn score(user: UserId, server: &ServerId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::server_info;
 
     fn servers(connections: &[u64]) -> Vec<ServerInfo> {
         let server = |(index, &connections): (usize, &u64)| ServerInfo {
-            id: ServerId::new(&format!("s{index}")).unwrap(),
-            client_address: String::new(),
-            http_address: String::new(),
-            draining: false,
             connections,
-            entrances: Default::default(),
+            ..server_info(&format!("s{index}"))
         };
         connections.iter().enumerate().map(server).collect()
     }

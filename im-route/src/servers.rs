@@ -235,6 +235,7 @@ fn log_changes(before: &[KnownServer], after: &[KnownServer]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::server_info;
     use std::sync::LazyLock;
 
     /// Some moment before every test.
@@ -259,20 +260,9 @@ mod tests {
         assert!(servers.find(&ServerId::new("a").unwrap()).is_some());
     }
 
-    fn info(id: &str) -> ServerInfo {
-        ServerInfo {
-            id: ServerId::new(id).unwrap(),
-            client_address: String::new(),
-            http_address: String::new(),
-            draining: false,
-            connections: 0,
-            entrances: Default::default(),
-        }
-    }
-
     fn known(id: &str, listed: bool, reachable: bool) -> KnownServer {
         KnownServer {
-            info: info(id),
+            info: server_info(id),
             listed,
             reachable,
             trusted_from: *START,
@@ -291,7 +281,11 @@ mod tests {
     #[test]
     fn a_listed_server_keeps_what_the_probe_found() {
         let before = [known("b", true, false)];
-        let after = merge(&before, &[info("a"), info("b")], &mut Lives::default());
+        let after = merge(
+            &before,
+            &[server_info("a"), server_info("b")],
+            &mut Lives::default(),
+        );
         let seen = |server: &KnownServer| (server.listed, server.reachable);
         let after: Vec<_> = after.iter().map(seen).collect();
         assert_eq!(after, [(true, true), (true, false)]);
@@ -301,13 +295,13 @@ mod tests {
     async fn a_server_that_keeps_coming_up_anew_gets_no_clients_for_a_while() {
         let steady = ServerInfo {
             client_address: "steady:1".to_owned(),
-            ..info("steady")
+            ..server_info("steady")
         };
         let mut lives = Lives::default();
         let mut known = Vec::new();
         // The third new life of the address is still free, the fourth is not.
         for (life, expected) in [("a", 2), ("b", 2), ("c", 2), ("d", 1), ("e", 1)] {
-            let mut list = vec![info(life), steady.clone()];
+            let mut list = vec![server_info(life), steady.clone()];
             for server in &mut known {
                 // The earlier life is dead.
                 let KnownServer {

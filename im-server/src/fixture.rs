@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use im_common::backend::registry::ServerInfo;
 use im_common::code::Code;
 use im_common::frame::{PROTOCOL_VERSION, encode};
 use im_common::id::{
-    ConversationId, DeviceId, LogEpoch, MessageId, Sequence, SessionEpoch, UserId,
+    ConversationId, DeviceId, LogEpoch, MessageId, Sequence, ServerId, SessionEpoch, UserId,
 };
 use im_common::message::{
     Head, Identity, Page, Position, Receipt, Session, StoredMessage, Submission,
@@ -348,6 +349,18 @@ pub(crate) fn stored(sequence: u64, text: &str) -> StoredMessage {
         sender: identity("sender"),
         accepted_at_ms: 0,
         text: text.to_owned(),
+    }
+}
+
+/// What an empty server tells of itself. Nobody is at its addresses, which begin with its name.
+pub(crate) fn server_info(name: &str) -> ServerInfo {
+    ServerInfo {
+        id: ServerId::fresh(),
+        client_address: format!("{name}:1"),
+        http_address: format!("{name}:2"),
+        draining: false,
+        connections: 0,
+        entrances: Default::default(),
     }
 }
 

@@ -90,18 +90,15 @@ fn address(server: &ServerInfo) -> Option<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use im_common::id::ServerId;
+    use crate::fixture::server_info;
 
     #[test]
     fn addresses_are_told_in_parts_ipv6_too() {
         let parts = |entrance: &str, http: &str| {
             let info = ServerInfo {
-                id: ServerId::fresh(),
-                client_address: String::new(),
                 http_address: http.to_owned(),
-                draining: false,
-                connections: 0,
                 entrances: [(PROTOCOL.to_owned(), entrance.to_owned())].into(),
+                ..server_info("s1")
             };
             let Address {
                 ip,

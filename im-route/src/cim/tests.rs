@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::fixture::FakeServers;
+use crate::fixture::{FakeServers, server_info};
 use crate::{Parts, Route, RouteConfig};
 
 /// A route without sockets that are used.
@@ -37,15 +37,12 @@ impl Bench {
     async fn new(entrance: Option<&str>) -> Self {
         let backend = Backend::embedded(None).unwrap();
         let info = ServerInfo {
-            id: ServerId::new("s1").unwrap(),
-            client_address: "127.0.0.1:8084".to_owned(),
             http_address: "127.0.0.1:8081".to_owned(),
-            draining: false,
-            connections: 0,
             entrances: entrance
                 .map(|address| (PROTOCOL.to_owned(), address.to_owned()))
                 .into_iter()
                 .collect(),
+            ..server_info("s1")
         };
         backend.registry.announce(info).await.unwrap();
         let server = FakeServers::new(Vec::new());

@@ -8,7 +8,7 @@ use im_common::id::{DeviceId, Members};
 use im_common::transport::{Downlink, DownlinkError, ONLINE_USERS_MAX, OnlineQuery, Push};
 
 use super::*;
-use crate::fixture::{epoch, identity, stored, user_of};
+use crate::fixture::{epoch, identity, server_info, stored, user_of};
 
 fn frames(handle: &Handle) -> VecDeque<Bytes> {
     let mut frames = VecDeque::new();
@@ -198,11 +198,7 @@ async fn a_request_meant_for_another_server_is_refused() {
     let alice = connections.attach(identity("alice"), epoch(1, 1)).unwrap();
     let mut server = ServerInfo {
         id: connections.server().clone(),
-        client_address: String::new(),
-        http_address: String::new(),
-        draining: false,
-        connections: 0,
-        entrances: Default::default(),
+        ..server_info("here")
     };
     assert_eq!(connections.health(&server).await.unwrap().connections, 1);
     let older = Session {

@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::*;
-use crate::fixture::{Call, FakeUplink, PATIENCE, TestClient, hello, position, stored, user_of};
+use crate::fixture::{
+    Call, FakeUplink, PATIENCE, TestClient, hello, position, server_info, stored, user_of,
+};
 
 /// What happened, in order: registry and uplink write into the same list.
 type Story = Arc<Mutex<Vec<String>>>;
@@ -139,29 +141,17 @@ async fn tell(mut calls: mpsc::Receiver<Call>, story: Story) {
     }
 }
 
-fn other() -> ServerInfo {
-    ServerInfo {
-        id: ServerId::fresh(),
-        client_address: "other:1".to_owned(),
-        http_address: "other:2".to_owned(),
-        draining: false,
-        connections: 0,
-        entrances: Default::default(),
-    }
-}
-
 #[tokio::test]
 async fn draining_moves_clients_first_and_withdraws_last() {
     let stopping = ServerInfo {
         draining: true,
-        client_address: "stopping:1".to_owned(),
-        ..other()
+        ..server_info("stopping")
     };
     let config = ServerConfig {
         drain: Duration::from_millis(600),
         ..ServerConfig::for_tests()
     };
-    let server = Running::start(config, vec![other(), stopping]).await;
+    let server = Running::start(config, vec![server_info("other"), stopping]).await;
     let mut moves = server.attach("alice").await;
     let mut stays = server.attach("bob").await;
     let positions = vec![position(1).into()];

@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use im_common::backend::contract::registry::fresh_server;
 use im_common::backend::registry::{RouteInfo, ServerInfo, ServerList, ServerRegistry};
 use im_common::backend::{connect_registry, contract};
 use im_common::id::ServerId;
@@ -13,17 +14,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::{SOON, etcd_config};
-
-fn server() -> ServerInfo {
-    ServerInfo {
-        id: ServerId::fresh(),
-        client_address: "127.0.0.1:1".to_owned(),
-        http_address: "127.0.0.1:2".to_owned(),
-        draining: false,
-        connections: 0,
-        entrances: Default::default(),
-    }
-}
 
 async fn registry(etcd: &Etcd, tasks: &Tasks) -> Arc<dyn ServerRegistry> {
     connect_registry(&etcd_config(etcd.url()), tasks)
@@ -53,7 +43,7 @@ async fn two_nodes_see_each_other_come_change_and_go() {
     let (here, there) = (Tasks::new(), Tasks::new());
     let (one, other) = (registry(&etcd, &here).await, registry(&etcd, &there).await);
     let mut seen = other.servers();
-    let announced = server();
+    let announced = fresh_server();
     one.announce(announced.clone()).await.unwrap();
     until(&mut seen, |list| list.contains(&announced)).await;
 
@@ -85,7 +75,7 @@ async fn an_outage_keeps_the_list_and_loses_no_announcement() {
     let (mut etcd, tasks) = (Etcd::start().await, Tasks::new());
     let node = registry(&etcd, &tasks).await;
     let mut list = node.servers();
-    let [before, meanwhile] = [server(), server()];
+    let [before, meanwhile] = [fresh_server(), fresh_server()];
     node.announce(before.clone()).await.unwrap();
     until(&mut list, |list| list.contains(&before)).await;
 
@@ -111,7 +101,7 @@ async fn an_etcd_that_hangs_is_noticed_and_found_again() {
     let (etcd, tasks) = (Etcd::start().await, Tasks::new());
     let node = registry(&etcd, &tasks).await;
     let mut list = node.servers();
-    let [before, meanwhile] = [server(), server()];
+    let [before, meanwhile] = [fresh_server(), fresh_server()];
     node.announce(before.clone()).await.unwrap();
     until(&mut list, |list| list.contains(&before)).await;
 
@@ -140,7 +130,7 @@ async fn a_dead_member_among_several_is_worked_around() {
     for connections in 1..=20 {
         let busier = ServerInfo {
             connections,
-            ..server()
+            ..fresh_server()
         };
         node.announce(busier.clone()).await.unwrap();
         until(&mut list, |list| list.contains(&busier)).await;
@@ -152,7 +142,7 @@ async fn an_etcd_that_lost_everything_is_filled_again() {
     let mut etcd = Etcd::start().await;
     let (here, there) = (Tasks::new(), Tasks::new());
     let (one, other) = (registry(&etcd, &here).await, registry(&etcd, &there).await);
-    let (mine, yours) = (server(), server());
+    let (mine, yours) = (fresh_server(), fresh_server());
     one.announce(mine.clone()).await.unwrap();
     other.announce(yours.clone()).await.unwrap();
     let both = |list: &ServerList| list.contains(&mine) && list.contains(&yours);
@@ -176,14 +166,14 @@ async fn a_node_that_died_during_an_outage_is_dropped_after_a_grace() {
     let tasks = Tasks::new();
     let survivor = registry(&etcd, &tasks).await;
     let mut list = survivor.servers();
-    let dead = server();
+    let dead = fresh_server();
     let node = node_in_a_thread(&etcd, dead.clone());
     until(&mut list, |list| list.contains(&dead)).await;
 
     etcd.kill();
     node.die();
     etcd.restart_empty().await;
-    let alive = server();
+    let alive = fresh_server();
     survivor.announce(alive.clone()).await.unwrap();
     until(&mut list, |list| list.contains(&alive)).await;
     assert!(list.borrow().contains(&dead), "it may yet come back");
@@ -195,7 +185,7 @@ async fn a_node_that_dies_vanishes_with_its_lease() {
     let (etcd, tasks) = (Etcd::start().await, Tasks::new());
     let survivor = registry(&etcd, &tasks).await;
     let mut list = survivor.servers();
-    let dying = server();
+    let dying = fresh_server();
     let node = node_in_a_thread(&etcd, dying.clone());
     until(&mut list, |list| list.contains(&dying)).await;
     let died = Instant::now();
@@ -257,7 +247,7 @@ const AT_ONCE: Duration = Duration::from_secs(2);
 async fn nodes_that_lose_their_leases_are_back_at_once() {
     let (etcd, tasks) = (Etcd::start().await, Tasks::new());
     let nodes = [registry(&etcd, &tasks).await, registry(&etcd, &tasks).await];
-    let announced = [server(), server()];
+    let announced = [fresh_server(), fresh_server()];
     let has_both = |list: &ServerList| announced.iter().all(|one| list.contains(one));
     for (node, info) in nodes.iter().zip(&announced) {
         node.announce(info.clone()).await.unwrap();
@@ -281,20 +271,20 @@ async fn a_watch_from_before_a_compaction_begins_anew_with_the_whole_list() {
     let (mut etcd, tasks) = (Etcd::start().await, Tasks::new());
     let (one, other) = (registry(&etcd, &tasks).await, registry(&etcd, &tasks).await);
     let mut list = other.servers();
-    let first = server();
+    let first = fresh_server();
     one.announce(first.clone()).await.unwrap();
     until(&mut list, |list| list.contains(&first)).await;
     // Whoever watches from here misses what comes, and cannot catch up on it.
     etcd.compact().await;
     etcd.restart().await;
-    let second = server();
+    let second = fresh_server();
     one.announce(second.clone()).await.unwrap();
     etcd.compact().await;
     until(&mut list, |list| {
         list.contains(&first) && list.contains(&second)
     })
     .await;
-    let third = server();
+    let third = fresh_server();
     one.announce(third.clone()).await.unwrap();
     until(&mut list, |list| list.contains(&third)).await;
 }

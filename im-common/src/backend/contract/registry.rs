@@ -20,7 +20,8 @@ pub async fn suite(registry: Arc<dyn ServerRegistry>) {
     routes_and_servers_do_not_mix(registry).await;
 }
 
-fn fresh_server() -> ServerInfo {
+/// Returns a server that no other check has.
+pub fn fresh_server() -> ServerInfo {
     ServerInfo {
         id: ServerId::fresh(),
         client_address: "192.0.2.1:4000".to_owned(),
