@@ -1,6 +1,8 @@
 //! Hand-made histories, each with one thing wrong: the checker must name it.
 
+use im_client::SendError;
 use im_common::id::MessageId;
+use im_common::message::Receipt;
 
 use super::*;
 use crate::history::verdict::Verdict;
