@@ -1,14 +1,36 @@
 //! The chat of the command `im` in a terminal: its prompt, conversations, and what becomes of what
 //! is typed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use im_tests::scene::Scene;
 use im_tests::terminal::Terminal;
 use im_tests::tty::Tty;
 use im_tests::user::TestUser;
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until};
 use vt100::Screen;
+
+/// The time of everything that a user has delayed is past: by the clock on the wall, so no test can
+/// make it pass sooner.
+fn come_due(scene: &Scene, user: &str) {
+    let folder = scene.home.path().join(user).join("im");
+    let files = std::fs::read_dir(folder).expect("a folder");
+    let paths = files.map(|file| file.expect("a file").path());
+    let is_delayed = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("delayed-") && name.ends_with(".json")
+    };
+    let file = paths.into_iter().find(is_delayed).expect("a file of them");
+    let text = std::fs::read_to_string(&file).expect("read");
+    let mut waiting: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    for delayed in &mut waiting {
+        delayed["due_at_ms"] = 1.into();
+    }
+    let text = serde_json::to_string(&waiting).expect("JSON");
+    std::fs::write(file, text).expect("written");
+}
 
 /// The last line of the screen that has something in it.
 fn last_line(screen: &str) -> &str {
@@ -168,14 +190,14 @@ async fn a_delayed_text_outlives_the_program_and_is_sent_once() {
     alice.shows("connected as alice").await;
     alice.type_line(":delay 3600 never");
     alice.shows("number 1 is sent to lobby at").await;
-    alice.type_line(":delay 2 @bob later");
+    alice.type_line(":delay 1800 @bob later");
     alice.shows("number 2 is sent to bob at").await;
     alice.type_line(":delay cancel 1");
     alice.shows("number 1 will not be sent").await;
     alice.type_line(":q");
     alice.shows("left with 0").await;
 
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    come_due(&scene, "alice");
     let alice = scene.terminal("alice");
     alice.shows("came due while you were away").await;
     alice.shows("alice -> bob: later").await;
@@ -195,7 +217,8 @@ async fn the_prompt_does_not_wait_for_the_cluster() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", silent.local_addr().expect("an address"));
     let command = scene.command("alice").replace(&scene.url, &address);
-    let alice = Tty::run(&format!("{command}; echo left with $?"));
+    // Long enough for all that is typed; without the option it would be ten seconds.
+    let alice = Tty::run(&format!("{command} --timeout 5; echo left with $?"));
     alice.shows("alice> ").await;
     alice.type_text("typed early\rand half a line");
     alice.shows("not connected yet").await;

@@ -58,6 +58,9 @@ async fn scripts_register_send_tail_and_list() {
     assert_eq!(tail.ended().await.code(), Some(0));
 }
 
+/// Asks a route that is not there, for less long than usual.
+const NOBODY_THERE: [&str; 5] = ["--route", "http://127.0.0.1:1", "--timeout", "3", "online"];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_codes_say_what_went_wrong() {
     let scene = Scene::set().await;
@@ -66,7 +69,7 @@ async fn exit_codes_say_what_went_wrong() {
         ("alice", &["send", "nobody", "hi"][..], 7),
         ("nobody", &["online"], 4),
         ("alice", &["send", "lobby"], 2),
-        ("alice", &["--route", "http://127.0.0.1:1", "online"], 3),
+        ("alice", &NOBODY_THERE, 3),
         ("alice", &["send", "lobby", ""], 1),
     ] {
         let ended = scene.run(user, args).await;

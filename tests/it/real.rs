@@ -358,7 +358,7 @@ async fn a_message_whose_route_dies_before_the_push_arrives_all_the_same() {
     };
     let kill = async {
         bob.expect_count(200).await;
-        scripted.script(&["kill", "route-1"]);
+        scripted.kill("route-1");
     };
     tokio::join!(burst, kill);
     let stored = alice
