@@ -5,37 +5,27 @@ mod lies;
 mod people;
 mod typed;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use im_tests::home;
 use im_tests::hostile::{Control, controls};
 use im_tests::process::{Process, binary};
 use im_tests::tty::Tty;
-use im_tests::user::PASSWORD;
-use tempfile::TempDir;
 
 /// Clears the line.
 const CTRL_U: &str = "\u{15}";
 
-/// A folder for whoever uses `im`.
-struct Home {
-    folder: TempDir,
-}
+/// A home for alice, and how she uses `im`.
+struct Home(home::Home);
 
 impl Home {
     fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a home");
-        let password = folder.path().join("password");
-        std::fs::write(&password, format!("{PASSWORD}\n")).expect("written");
-        let own = Permissions::from_mode(0o600);
-        std::fs::set_permissions(password, own).expect("the file is ours");
-        Self { folder }
+        Self(home::Home::new())
     }
 
     fn path(&self) -> &Path {
-        self.folder.path()
+        self.0.path()
     }
 
     /// `im` at a terminal, as alice. Without colours, so that nothing of ours can hide a leak.
@@ -43,11 +33,11 @@ impl Home {
         Tty::start(
             Command::new(binary("im"))
                 .args(["--route", route, "--user", "alice", "--password-file"])
-                .arg(self.path().join("password"))
+                .arg(self.0.password_file())
                 .args(arguments)
                 .env("HOME", self.path())
-                .env("XDG_STATE_HOME", self.path().join("state"))
-                .env("XDG_CONFIG_HOME", self.path().join("config"))
+                .env("XDG_STATE_HOME", self.0.file("state"))
+                .env("XDG_CONFIG_HOME", self.0.file("config"))
                 .env("LC_ALL", "C.UTF-8")
                 .env("NO_COLOR", "1")
                 .env_remove("IM_LOG"),
@@ -56,16 +46,15 @@ impl Home {
 
     /// `im` between pipes, as alice.
     async fn im_in_a_pipe(&self, route: &str, arguments: &[&str]) -> Process {
-        let path = self.path().display().to_string();
+        let password = self.0.password_file();
         let variables = [
             ("IM_ROUTE", route),
             ("IM_USER", "alice"),
-            ("IM_PASSWORD_FILE", &format!("{path}/password")),
-            ("XDG_STATE_HOME", &path),
-            ("XDG_CONFIG_HOME", &path),
+            ("IM_PASSWORD_FILE", &password),
             ("LC_ALL", "C.UTF-8"),
         ];
-        Process::start_with("im", arguments, &variables).await
+        let all = [&self.0.variables()[..], &variables].concat();
+        Process::start_with("im", arguments, &all).await
     }
 }
 
