@@ -34,7 +34,8 @@ pub use memory::MemoryStore;
 ///
 /// To close that gap too, save the position in the transaction in which the handler saves what it
 /// made of the message: [`Message::position`](crate::Message::position) is what [`Store::load`] must
-/// return for it then. The client saves it once more, which changes nothing.
+/// return for it then. The client saves it once more, which changes nothing. So can what the handler
+/// sends be saved there. The example `custom_store` does both.
 ///
 /// **Sends** without an answer, from when they have room among the 10,000 that a client can have on
 /// their way: each is saved before it is offered to the cluster, and removed when it has ended. After

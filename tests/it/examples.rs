@@ -4,9 +4,10 @@ use im_client::Recipient;
 use im_route::RouteConfig;
 use im_server::ServerConfig;
 use im_tests::cluster::TestCluster;
-use im_tests::injected::Injected;
+use im_tests::http::Http;
+use im_tests::injected::{Injected, Mood};
 use im_tests::process::{Ended, Process, root};
-use im_tests::user::{PASSWORD, TestUser};
+use im_tests::user::{PASSWORD, TestUser, accepted};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -50,7 +51,7 @@ fn every_example_is_run_here() {
         assert!(tests.contains(&format!("\"{name}\"")), "{name} is not run");
         count += 1;
     }
-    assert!(count >= 12, "{count} examples");
+    assert!(count >= 15, "{count} examples");
 }
 
 #[test]
@@ -266,6 +267,68 @@ async fn the_stream_hands_out_every_message() {
 async fn a_program_without_a_runtime_gets_an_answer() {
     let printed = printed_by("blocking", &[]).await;
     assert_eq!(printed, ["stored as number 1", "IS ANYBODY THERE?"]);
+}
+
+/// Spoken to while it is away, and killed with an answer that nobody took.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bot_with_its_own_store_counts_and_answers_once_whenever_it_is_killed() {
+    let gates = Injected::new(2);
+    let mut cluster = TestCluster::with_faults(&gates).await;
+    cluster.add_route(RouteConfig::for_tests()).await;
+    cluster.add_server(ServerConfig::for_tests()).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = folder.path().join("ledger.json").display().to_string();
+    let alice = cluster.user("alice").await;
+
+    let mut bot = counting(&ledger, &cluster).await;
+    let counter: Recipient = "counter".parse().expect("a name");
+    let say = async |text| accepted(alice.client().send(counter.clone(), text)).await;
+    say("one").await;
+    alice.expect("that was number 1").await;
+    killed(bot).await;
+
+    say("two").await;
+    say("three").await;
+    bot = counting(&ledger, &cluster).await;
+    alice.expect("that was number 2").await;
+    alice.expect("that was number 3").await;
+
+    // Whatever comes by HTTP is stored; what the bot offers is not.
+    gates.submits.set(Mood::Fails);
+    let http = Http::log_in(&cluster.urls(0)[0], "alice", "http").await;
+    let body = serde_json::json!({"to": "counter", "text": "four"});
+    let (status, answer) = http.post("/v1/messages", body).await;
+    assert_eq!(status, 200, "{answer}");
+    while bot.line().await != "alice: that was number 4" {}
+    killed(bot).await;
+    gates.heal();
+    bot = counting(&ledger, &cluster).await;
+    alice.expect("that was number 4").await;
+
+    say("five").await;
+    alice.expect("that was number 5").await;
+    killed(bot).await;
+    let answers = alice.seen();
+    let answers = answers
+        .iter()
+        .filter(|message| message.sender != alice.id());
+    let answers: Vec<_> = answers.map(|message| message.text.as_str()).collect();
+    let expected: Vec<_> = (1..=5)
+        .map(|number| format!("that was number {number}"))
+        .collect();
+    assert_eq!(answers, expected);
+}
+
+/// The bot, once it is connected.
+async fn counting(ledger: &str, cluster: &TestCluster) -> Process {
+    let mut bot = start("custom_store", &[ledger], &[cluster]).await;
+    while bot.line().await != "counting" {}
+    bot
+}
+
+async fn killed(bot: Process) {
+    bot.signal("KILL").await;
+    assert_eq!(bot.ended().await.code(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
