@@ -4,7 +4,11 @@
 //! logger that is killed in between gets the message again: no line is lost, the last may be twice.
 //!
 //! `cargo run --example file_logger [FILE]`; ends after three messages, which it says itself.
-#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example shows what it does"
+)]
 
 mod support;
 
@@ -35,8 +39,12 @@ impl MessageHandler for Logger {
         let write = move || writeln!(file, "{line}").and_then(|()| file.sync_data());
         match tokio::task::spawn_blocking(write).await {
             Ok(Ok(())) => self.written.add_permits(1),
-            // Better to stop than to leave gaps: without the ack the message comes again.
-            failed => panic!("cannot write the log: {failed:?}"),
+            // Better to stop than to leave gaps: a message whose handler did not return comes again,
+            // one whose handler panicked counts as handled.
+            failed => {
+                eprintln!("cannot write the log: {failed:?}");
+                std::process::exit(1);
+            }
         }
     }
 }

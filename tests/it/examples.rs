@@ -97,6 +97,15 @@ async fn the_file_logger_writes_a_line_for_each_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_file_logger_stops_when_the_disk_is_full() {
+    let cluster = TestCluster::embedded().await;
+    let ended = start("file_logger", &["/dev/full"], &[&cluster]).await;
+    let ended = ended.ended().await;
+    assert_eq!(ended.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("cannot write the log"), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_bridge_carries_both_ways() {
     let clusters = [TestCluster::embedded().await, TestCluster::embedded().await];
     let bridge = start("bridge", &[], &[&clusters[0], &clusters[1]]).await;
