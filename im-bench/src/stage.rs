@@ -77,8 +77,13 @@ impl Stage {
         Ok(builder.user(name).password(PASSWORD))
     }
 
+    /// The path of a file that is gone with the run.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     fn password_file(&self) -> PathBuf {
-        self.folder.path().join("password")
+        self.file("password")
     }
 }
 

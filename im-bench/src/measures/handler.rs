@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
-use im_client::{Message, Recipient};
+use im_client::{ClientBuilder, FileStore, Message, Recipient};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -30,6 +30,18 @@ pub(crate) const ROWS: &[Row] = &[
         bound: Bound::None,
         unit: "/s",
     },
+    Row {
+        what: "messages into one handler with a `FileStore` for each second of CPU",
+        how: "as above, and the place is saved after each message, before the next",
+        bound: Bound::None,
+        unit: "/s",
+    },
+    Row {
+        what: "messages into one handler with a `FileStore`",
+        how: "as above, by the clock",
+        bound: Bound::None,
+        unit: "/s",
+    },
 ];
 
 #[derive(Default)]
@@ -39,28 +51,40 @@ struct Count {
 }
 
 pub(crate) async fn run(stage: &Stage) -> anyhow::Result<Vec<f64>> {
+    let keeping = stage.somebody("keeper").await?;
+    let keeping = keeping.store(FileStore::new(stage.file("keeper")));
+    let listeners = [stage.somebody("listener").await?, keeping];
+    for listener in &listeners {
+        // Once, so that its place in the lobby is before everything that follows.
+        let nothing = |_: Message| std::future::ready(());
+        let client = listener.clone().handler(nothing).connect().await?;
+        client.close().await;
+    }
+    fill_lobby(stage).await?;
+    let mut figures = Vec::with_capacity(ROWS.len());
+    for listener in listeners {
+        figures.extend(listen(listener).await?);
+    }
+    Ok(figures)
+}
+
+/// Takes everything: for each second of CPU, and by the clock.
+async fn listen(listener: ClientBuilder) -> anyhow::Result<[f64; 2]> {
     let count = Arc::new(Count::default());
     let counted = Arc::clone(&count);
-    let listener = stage
-        .somebody("listener")
-        .await?
-        .handler(move |_: Message| {
-            if counted.handled.fetch_add(1, Ordering::Relaxed) + 1 == MESSAGES {
-                counted.done.notify_one();
-            }
-            std::future::ready(())
-        });
-    // Once, so that its place in the lobby is before everything that follows.
-    listener.clone().connect().await?.close().await;
-    fill_lobby(stage).await?;
-
+    let listener = listener.handler(move |_: Message| {
+        if counted.handled.fetch_add(1, Ordering::Relaxed) + 1 == MESSAGES {
+            counted.done.notify_one();
+        }
+        std::future::ready(())
+    });
     let (begun, cpu) = (Instant::now(), cpu_time());
     let client = listener.connect().await?;
     count.done.notified().await;
     let (took, used) = (begun.elapsed(), cpu_time().saturating_sub(cpu));
     client.close().await;
     let rate = |time: Duration| MESSAGES as f64 / time.as_secs_f64();
-    Ok(vec![rate(used), rate(took)])
+    Ok([rate(used), rate(took)])
 }
 
 async fn fill_lobby(stage: &Stage) -> anyhow::Result<()> {
