@@ -40,10 +40,11 @@ async fn run(options: &Options) -> anyhow::Result<()> {
     for measure in options.measures() {
         let rows = measure.rows();
         let mut runs = vec![Vec::new(); rows.len()];
+        let shared = tempfile::tempdir()?;
         for number in 1..=options.runs.get() {
             eprintln!("{measure}: run {number} of {}", options.runs);
             // Each run has a cluster and a home of its own: none is helped by the one before.
-            let stage = Stage::set(&binaries).await?;
+            let stage = Stage::set(&binaries, shared.path()).await?;
             let figures = measure.run(&stage).await?;
             for (run, figure) in runs.iter_mut().zip(figures) {
                 run.push(figure);

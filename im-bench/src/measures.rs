@@ -6,6 +6,7 @@ mod handler;
 mod idle;
 mod prompt;
 mod quit;
+mod search;
 
 use std::fmt;
 
@@ -28,6 +29,8 @@ pub(crate) enum Measure {
     Complete,
     /// How many messages one handler takes.
     Handler,
+    /// How long a search among a million messages takes.
+    Search,
 }
 
 /// A line of the table.
@@ -64,6 +67,7 @@ impl Measure {
             Self::Quit => quit::ROWS,
             Self::Complete => complete::ROWS,
             Self::Handler => handler::ROWS,
+            Self::Search => search::ROWS,
         }
     }
 
@@ -76,6 +80,7 @@ impl Measure {
             Self::Quit => quit::run(stage).await,
             Self::Complete => complete::run(stage).await,
             Self::Handler => handler::run(stage).await,
+            Self::Search => search::run(stage).await,
         }
     }
 }

@@ -21,11 +21,12 @@ pub(crate) struct Stage {
     route: String,
     binaries: PathBuf,
     folder: TempDir,
+    shared: PathBuf,
 }
 
 impl Stage {
-    /// Starts a cluster and registers the user.
-    pub(crate) async fn set(binaries: &Path) -> anyhow::Result<Self> {
+    /// Starts a cluster and registers the user. The folder `shared` is that of all runs of a measure.
+    pub(crate) async fn set(binaries: &Path, shared: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let route = format!("127.0.0.1:{}", ports::free());
         let arguments = vec![
@@ -43,6 +44,7 @@ impl Stage {
             route: format!("http://{route}"),
             binaries: binaries.to_owned(),
             folder,
+            shared: shared.to_owned(),
         };
         im_client::register(&[&stage.route], USER, PASSWORD).await?;
         let password = stage.password_file();
@@ -80,6 +82,11 @@ impl Stage {
     /// The path of a file that is gone with the run.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The path of a file that further runs find again: what takes long to make and is only read.
+    pub(crate) fn shared_file(&self, name: &str) -> PathBuf {
+        self.shared.join(name)
     }
 
     fn password_file(&self) -> PathBuf {
