@@ -31,6 +31,15 @@ async fn every_line_for_programs_follows_its_schema() {
     }
     let args = ["tail", "--json", "--count", "2"];
     valid("message", &scene.run("alice", &args).await);
+    for args in [
+        &["history", "bob", "--json"][..],
+        &["history", "bob", "--json", "--local"],
+        // From the archive alone: no cluster is asked.
+        &["search", "--json", "lines", "from:bob"],
+        &["search", "--json", "in:lobby", "before:2100-01-01"],
+    ] {
+        valid("message", &scene.run("alice", args).await);
+    }
     valid("user", &scene.run("alice", &["online", "--json"]).await);
     valid("setting", &scene.run("alice", &["config", "--json"]).await);
     valid("finding", &scene.run("alice", &["doctor", "--json"]).await);
