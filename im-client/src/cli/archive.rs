@@ -6,7 +6,7 @@
 //!
 //! - `record`: taking in, once each, also when a log lost something;
 //! - `words`, `query`, `search`: how messages are found again;
-//! - `past`: reading back; `database`: the file itself.
+//! - `past`: reading back; `database`: the file itself; `survey`: how it is.
 
 mod database;
 mod past;
@@ -14,6 +14,7 @@ mod place;
 mod query;
 mod record;
 mod search;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -37,6 +38,7 @@ pub(super) use self::query::moment;
 pub use self::query::{Query, QueryError};
 use self::record::Entry;
 pub use self::search::{Found, Next};
+pub(super) use self::survey::{Condition, look_at};
 use self::writer::{Job, Queued, Writer};
 use super::names::Names;
 use crate::Message;
@@ -109,8 +111,17 @@ pub enum ArchiveError {
 impl ArchiveError {
     /// A row that makes no sense.
     fn nonsense() -> Self {
+        Self::damaged(None)
+    }
+
+    /// Something that makes no sense, and what.
+    fn damage(what: String) -> Self {
+        Self::damaged(Some(what))
+    }
+
+    fn damaged(what: Option<String>) -> Self {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        Self::Database(rusqlite::Error::SqliteFailure(code, None))
+        Self::Database(rusqlite::Error::SqliteFailure(code, what))
     }
 }
 
@@ -133,9 +144,14 @@ impl Archive {
         Self::start(move || Ok(Some(place::folder()?.join(&name))))
     }
 
+    /// The file of that account, which need not be there.
+    pub(super) fn file_of(user: &UserName, routes: &[String]) -> io::Result<PathBuf> {
+        Ok(place::folder()?.join(place::file_name(user, routes)))
+    }
+
     /// Whether there is an archive of that account.
     pub(super) fn exists(user: &UserName, routes: &[String]) -> bool {
-        place::folder().is_ok_and(|folder| folder.join(place::file_name(user, routes)).exists())
+        Self::file_of(user, routes).is_ok_and(|file| file.exists())
     }
 
     fn start<P>(place: P) -> io::Result<Self>

@@ -4,6 +4,7 @@
 
 pub(super) mod connection;
 pub(super) mod folders;
+pub(super) mod history;
 pub(super) mod routes;
 pub(super) mod terminal;
 

@@ -1,7 +1,7 @@
 //! `im doctor`: a report to look at or to paste.
 
 use crate::cli::Settled;
-use crate::cli::doctor::{self, Finding, Verdict, connection, folders, routes, terminal};
+use crate::cli::doctor::{self, Finding, Verdict, connection, folders, history, routes, terminal};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::render::{json, safe};
@@ -31,6 +31,7 @@ async fn check(settled: &Settled, report: &mut Report) -> Result<(), Gone> {
         .add(vec![folders::configuration(account, broken)])
         .await?;
     report.add(folders::state()).await?;
+    report.add(vec![history::check(account).await]).await?;
     for route in &account.routes {
         report.add(routes::check(route).await).await?;
     }

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use im_common::id::{ConversationId, UserId};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior,
+};
 
 use super::ArchiveError;
 
@@ -43,6 +45,45 @@ impl Database {
             .open(path)?;
         let inode = file.metadata()?.ino();
         Self::set_up(Connection::open(path)?, Some((path.to_owned(), inode)))
+    }
+
+    /// Opens one that is there, of this version or an earlier one, to look at it.
+    pub(super) fn open_to_read(path: &Path) -> Result<Self, ArchiveError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(BUSY_WITHIN)?;
+        let database = Self {
+            connection,
+            began_anew: HashSet::new(),
+            file: None,
+        };
+        match database.version()? > MIGRATIONS.len() {
+            true => Err(ArchiveError::Newer),
+            false => Ok(database),
+        }
+    }
+
+    /// Reads every page, and returns how many messages there are. Fails as damaged if that makes no
+    /// sense, or if the index of words is of other messages.
+    pub(super) fn checked(&self) -> Result<u64, ArchiveError> {
+        let one = |question: &str| self.connection.query_row(question, [], |row| row.get(0));
+        let said: String = self
+            .connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if said != "ok" {
+            return Err(ArchiveError::damage(said));
+        }
+        if self.version()? == 0 {
+            // It was created, and nothing more.
+            return Ok(0);
+        }
+        let messages: i64 = one("SELECT count(*) FROM message")?;
+        let found: i64 = one("SELECT count(*) FROM word_docsize")?;
+        match messages == found {
+            true => Ok(loaded(messages)),
+            false => Err(ArchiveError::damage(format!(
+                "{messages} messages, of which {found} can be found"
+            ))),
+        }
     }
 
     /// One that is gone when it is closed.
