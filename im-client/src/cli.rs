@@ -1,6 +1,7 @@
 //! The terminal client `im`: a chat prompt, and commands for scripts.
 //!
-//! - `args`, `settings`, `help`: the command line, what fills its gaps, how it is explained;
+//! - `args`, `settings`, `help`, `usage`: the command line, what fills its gaps, how it is explained,
+//!   and what may be wrong with it;
 //! - `action`, `exit`: one file for each thing to do, how it ends;
 //! - `chat`: the loop between `input`, `screen` and the SDK;
 //! - `archive`: what was said, kept here to look back and to search;
@@ -37,12 +38,13 @@ mod signals;
 mod state;
 mod status;
 mod terminal;
+mod usage;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Command, FromArgMatches};
+use clap::FromArgMatches;
 use rust_i18n::t;
 use tracing_subscriber::EnvFilter;
 
@@ -90,7 +92,7 @@ fn read_settings() -> Result<Settled, Failure> {
     let matches = command
         .clone()
         .try_get_matches_from(&words)
-        .unwrap_or_else(|error| refuse(&error, &command, &words));
+        .unwrap_or_else(|error| refuse(&error));
     let line = CommandLine::from_arg_matches(&matches)
         .map_err(|error| Failure::usage(error.to_string()))?;
     let profile = line.account.profile.as_deref();
@@ -105,21 +107,14 @@ fn read_settings() -> Result<Settled, Failure> {
     Ok(settled)
 }
 
-/// Ends the program with what clap has to say: help, or what is wrong with the command line. Its
-/// errors quote words as they were given, and a script may have taken those from anywhere, so it
-/// is asked again with words that can be shown.
-fn refuse(error: &clap::Error, command: &Command, words: &[OsString]) -> ! {
-    let shown = words
-        .iter()
-        .map(|word| render::safe::line(&word.to_string_lossy()));
-    match command.clone().try_get_matches_from(shown) {
-        Err(error) => error.exit(),
-        // Shown otherwise, the words make sense: only what they really hold is wrong.
-        Ok(_) => {
-            tell(error.to_string().lines().next().unwrap_or_default());
-            std::process::exit(error.exit_code())
-        }
+/// Ends the program with help, or with what is wrong with the command line.
+#[expect(clippy::print_stderr, reason = "telling the user is the job")]
+fn refuse(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit();
     }
+    eprintln!("{}", usage::told(error));
+    std::process::exit(error.exit_code())
 }
 
 async fn run(settled: &Settled) -> Result<Exit, Failure> {

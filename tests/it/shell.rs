@@ -88,6 +88,21 @@ async fn it_speaks_chinese_where_the_reader_does() {
     let help = scene.bare(&["--help"], &[("LC_ALL", "zh_CN.UTF-8")]).await;
     let help = help.ended().await.stdout.join("\n");
     assert!(help.contains("示例：") && !help.contains("Usage"), "{help}");
+    let wrong = [("IM_LANGUAGE", "zh-CN")];
+    for (args, told) in [
+        (&["--rout", "x"][..], "这里没有选项 --rout"),
+        (&["sned"], "没有命令 sned"),
+        (&["send", "bob"], "缺少：<TEXT>"),
+        (&["--user"], "--user <NAME> 需要一个值"),
+        (&["--colour", "blue"], "不能是“blue”"),
+        (&["--timeout", "0"], "不能是“0”"),
+    ] {
+        let ended = scene.bare(args, &wrong).await.ended().await;
+        assert_eq!(ended.code(), Some(2), "{ended:?}");
+        let is_english = ["Usage", "error", "possible", "For more"];
+        let is_english = is_english.iter().any(|word| ended.stderr.contains(word));
+        assert!(ended.stderr.contains(told) && !is_english, "{ended:?}");
+    }
     let args = ["send", "nobody", "hi", "--language", "zh-CN"];
     let ended = scene.run("alice", &args).await;
     assert!(ended.stderr.contains("没有这个用户"), "{ended:?}");

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::{KEYS, Weight, text};
 use crate::cli::args::CommandLine;
 use crate::cli::failure::Failure;
-use crate::cli::nearest;
+use crate::cli::{nearest, usage};
 
 /// Where profiles are.
 const PROFILES: &str = "profile";
@@ -198,12 +198,6 @@ fn unknown(key: &str) -> String {
 fn check(key: &str, texts: &[String]) -> Result<(), String> {
     let words = texts.iter().map(|text| format!("--{key}={text}"));
     let words = std::iter::once("im".to_owned()).chain(words);
-    match CommandLine::command().try_get_matches_from(words) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let said = error.to_string();
-            let first = said.lines().next().unwrap_or_default();
-            Err(first.trim_start_matches("error: ").to_owned())
-        }
-    }
+    let parsed = CommandLine::command().try_get_matches_from(words);
+    parsed.map(drop).map_err(|error| usage::mistake(&error))
 }

@@ -97,7 +97,7 @@ fn a_mistake_is_told_with_its_line() {
         ),
         (
             "\n\n[profile.a]\nuser = \"a b\"",
-            "config.toml, line 4: invalid value",
+            "config.toml, line 4: --user <NAME> cannot be \"a b\": ",
         ),
         ("user = [1.5]", "line 1: user takes a text"),
         ("user = []", "line 1: user takes a text"),
