@@ -48,7 +48,6 @@ use clap::FromArgMatches;
 use rust_i18n::t;
 use tracing_subscriber::EnvFilter;
 
-use self::action::tail::Wanted;
 use self::args::{Action, CommandLine};
 pub use self::chat::{ChatError, ChatOptions, chat};
 pub use self::exit::Exit;
@@ -133,39 +132,11 @@ async fn run(settled: &Settled) -> Result<Exit, Failure> {
         Action::Send { to, text, json } => {
             action::send::run(account, manners, to, text, *json).await
         }
-        Action::Tail {
-            with,
-            from,
-            count,
-            json,
-        } => {
-            let wanted = Wanted {
-                with,
-                from,
-                count: *count,
-                json: *json,
-            };
-            action::tail::run(account, manners, wanted).await
-        }
+        Action::Tail(wanted) => action::tail::run(account, manners, wanted).await,
         Action::Online { prefix, json } => {
             action::online::run(account, manners, prefix, *json).await
         }
-        Action::History {
-            with,
-            count,
-            before,
-            local,
-            json,
-        } => {
-            let wanted = action::history::Wanted {
-                with,
-                count: *count,
-                before_ms: *before,
-                is_local: *local,
-                json: *json,
-            };
-            action::history::run(account, manners, wanted).await
-        }
+        Action::History(wanted) => action::history::run(account, manners, wanted).await,
         Action::Search { words, count, json } => {
             action::search::run(account, manners, words, (*count, *json)).await
         }

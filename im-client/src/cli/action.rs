@@ -19,9 +19,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use super::archive::Archive;
+use super::args::Account;
 use super::failure::Failure;
 use super::login::Login;
 use super::signals::until_signal;
+use super::tell;
 use crate::Client;
 
 /// How long the end of a program waits for the cluster to take note of it.
@@ -37,5 +40,17 @@ async fn connect(login: &Login<'_>) -> Result<Client, Failure> {
 pub(super) async fn close(client: &Client) {
     if timeout(CLOSE_WITHIN, client.close()).await.is_err() {
         tracing::debug!("left before the cluster took note");
+    }
+}
+
+/// What is kept on this machine of the account.
+fn archive_of(account: &Account) -> Result<Archive, Failure> {
+    Ok(Archive::of_account(&account.user()?, &account.routes)?)
+}
+
+/// Waits until everything is kept, and tells what the user should know of that.
+async fn close_archive(archive: Archive) {
+    if let Some(trouble) = archive.close().await {
+        tell(&trouble.to_string());
     }
 }

@@ -59,16 +59,7 @@ pub(super) enum Action {
         json: bool,
     },
     /// Prints messages as they come.
-    Tail {
-        #[arg(value_parser = recipient, value_name = "WHO")]
-        with: Vec<Recipient>,
-        #[arg(long, value_name = "NAME", value_parser = UserName::new)]
-        from: Vec<UserName>,
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-        count: Option<u64>,
-        #[arg(long)]
-        json: bool,
-    },
+    Tail(Tail),
     /// Lists who is online.
     Online {
         #[arg(default_value = "")]
@@ -77,18 +68,7 @@ pub(super) enum Action {
         json: bool,
     },
     /// Prints what was said in a conversation.
-    History {
-        #[arg(value_parser = recipient, value_name = "WHO", default_value = "lobby")]
-        with: Recipient,
-        #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
-        count: usize,
-        #[arg(long, value_name = "DATE", value_parser = moment)]
-        before: Option<u64>,
-        #[arg(long)]
-        local: bool,
-        #[arg(long)]
-        json: bool,
-    },
+    History(History),
     /// Finds messages among those kept on this machine.
     Search {
         #[arg(value_name = "WORD", required = true)]
@@ -115,6 +95,43 @@ pub(super) enum Action {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+}
+
+/// Which messages to print as they come.
+#[derive(Debug, Args)]
+pub(super) struct Tail {
+    /// Only these conversations; all when there are none.
+    #[arg(value_parser = recipient, value_name = "WHO")]
+    pub(super) with: Vec<Recipient>,
+    /// Only these senders; all when there are none.
+    #[arg(long, value_name = "NAME", value_parser = UserName::new)]
+    pub(super) from: Vec<UserName>,
+    /// So many messages.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+    /// For a program.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Which part of a conversation to print.
+#[derive(Debug, Args)]
+pub(super) struct History {
+    /// The conversation.
+    #[arg(value_parser = recipient, value_name = "WHO", default_value = "lobby")]
+    pub(super) with: Recipient,
+    /// At most so many messages.
+    #[arg(long, value_name = "N", default_value = "20", value_parser = count)]
+    pub(super) count: usize,
+    /// Only those accepted before this time, in milliseconds since 1970.
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    pub(super) before: Option<u64>,
+    /// Only what is kept on this machine.
+    #[arg(long)]
+    pub(super) local: bool,
+    /// For a program.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Who speaks, from where, and to which cluster.

@@ -3,7 +3,7 @@
 use im_common::code::Code;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::archive::Archive;
+use super::archive_of;
 use crate::cli::args::{Account, Manners};
 use crate::cli::chat::{ChatError, ChatOptions, chat};
 use crate::cli::exit::Exit;
@@ -14,7 +14,7 @@ use crate::cli::signals::until_signal;
 /// Chats until the user leaves.
 pub(in crate::cli) async fn run(account: &Account, manners: &Manners) -> Result<Exit, Failure> {
     let login = until_signal(Login::gather(account, "")).await?;
-    let archive = Archive::of_account(&account.user()?, &account.routes)?;
+    let archive = archive_of(account)?;
     loop {
         let options = ChatOptions {
             builder: login.builder(),

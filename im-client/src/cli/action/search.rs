@@ -2,6 +2,7 @@
 
 use rust_i18n::t;
 
+use super::archive_of;
 use super::printing::print;
 use crate::cli::archive::{Archive, Query};
 use crate::cli::args::{Account, Manners};
@@ -26,7 +27,7 @@ pub(in crate::cli) async fn run(
     if !Archive::exists(&user, &account.routes) {
         return Ok(Exit::NotFound);
     }
-    let archive = Archive::of_account(&user, &account.routes)?;
+    let archive = archive_of(account)?;
     let found = until_signal(async {
         let found = archive.search(&query, None, count).await;
         found.map_err(|error| Failure::new(Exit::Internal, t!("archive.unusable", why = error)))

@@ -6,8 +6,8 @@ use im_common::message::{Identity, Position, Receipt, Recipient, TEXT_BYTES_MAX}
 use rust_i18n::t;
 use tokio::time::{Instant, timeout_at};
 
-use super::{close, connect};
-use crate::cli::archive::{Archive, Sent};
+use super::{archive_of, close, close_archive, connect};
+use crate::cli::archive::Sent;
 use crate::cli::args::{Account, Manners};
 use crate::cli::detached;
 use crate::cli::exit::Exit;
@@ -16,7 +16,6 @@ use crate::cli::login::Login;
 use crate::cli::render::json;
 use crate::cli::screen::Screen;
 use crate::cli::signals::until_signal;
-use crate::cli::tell;
 use crate::{SendError, Sending};
 
 /// Enough to see that a text is too long, and for its last line end.
@@ -61,11 +60,9 @@ pub(in crate::cli) async fn run(
 
 /// Keeps the message on this machine, where it is found again.
 async fn keep(account: &Account, sender: &Identity, sent: Sent<'_>) -> Result<(), Failure> {
-    let archive = Archive::of_account(&account.user()?, &account.routes)?;
+    let archive = archive_of(account)?;
     archive.record_sent(sender, sent).await;
-    if let Some(trouble) = archive.close().await {
-        tell(&trouble.to_string());
-    }
+    close_archive(archive).await;
     Ok(())
 }
 

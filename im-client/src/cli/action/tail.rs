@@ -14,9 +14,9 @@ use im_common::name::UserName;
 use rust_i18n::t;
 use tokio::sync::{Notify, SetOnce};
 
-use super::close;
+use super::{archive_of, close};
 use crate::cli::archive::Archive;
-use crate::cli::args::{Account, Manners};
+use crate::cli::args::{Account, Manners, Tail};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::login::Login;
@@ -27,29 +27,16 @@ use crate::cli::signals::{Signals, until_signal};
 use crate::cli::{chat, status, tell};
 use crate::{Client, ConnectionState, Event, Message, MessageHandler};
 
-/// What is asked for.
-#[derive(Debug)]
-pub(in crate::cli) struct Wanted<'a> {
-    /// Only these conversations; all when there are none.
-    pub(in crate::cli) with: &'a [Recipient],
-    /// Only these senders; all when there are none.
-    pub(in crate::cli) from: &'a [UserName],
-    /// So many messages.
-    pub(in crate::cli) count: Option<u64>,
-    /// For a program.
-    pub(in crate::cli) json: bool,
-}
-
 /// Prints until a signal comes, `count` messages are printed, or nobody reads them.
 pub(in crate::cli) async fn run(
     account: &Account,
     manners: &Manners,
-    wanted: Wanted<'_>,
+    wanted: &Tail,
 ) -> Result<Exit, Failure> {
     let login = until_signal(Login::gather(account, "tail")).await?;
     let mut signals = Signals::listen()?;
-    let mut archive = Archive::of_account(&account.user()?, &account.routes)?;
-    let tail = Arc::new(Tail {
+    let mut archive = archive_of(account)?;
+    let printer = Arc::new(Printer {
         screen: Screen::plain()?,
         format: Format::of(wanted.json, manners.colour),
         is_quiet: manners.quiet,
@@ -60,21 +47,21 @@ pub(in crate::cli) async fn run(
         left: AtomicU64::new(wanted.count.unwrap_or(u64::MAX)),
         done: Notify::new(),
     });
-    let connecting = login.builder().handler(Arc::clone(&tail)).connect();
+    let connecting = login.builder().handler(Arc::clone(&printer)).connect();
     let connecting = async { connecting.await.map_err(|error| login.explain(error)) };
     let client = until_signal(connecting).await?;
     let ended = tokio::select! {
         biased;
-        () = tail.done.notified() => Ok(Exit::Done),
-        () = tail.screen.gone() => Ok(Exit::Done),
+        () = printer.done.notified() => Ok(Exit::Done),
+        () = printer.screen.gone() => Ok(Exit::Done),
         exit = signals.next() => Ok(exit),
-        Err(failure) = tail.choose(&client, wanted.with) => Err(failure),
+        Err(failure) = printer.choose(&client, &wanted.with) => Err(failure),
         failure = refused(&client) => Err(failure),
-        never = tail.tell_troubles(&mut archive) => match never {},
+        never = printer.tell_troubles(&mut archive) => match never {},
     };
     close(&client).await;
     if let Some(trouble) = archive.close().await {
-        tail.note(&trouble.to_string());
+        printer.note(&trouble.to_string());
     }
     ended
 }
@@ -88,7 +75,8 @@ async fn refused(client: &Client) -> Failure {
     status::ending(&state)
 }
 
-struct Tail {
+/// Prints what is wanted of what comes.
+struct Printer {
     screen: Screen,
     format: Format,
     is_quiet: bool,
@@ -103,7 +91,7 @@ struct Tail {
     done: Notify,
 }
 
-impl Tail {
+impl Printer {
     /// Looks up which conversations are meant.
     async fn choose(&self, client: &Client, with: &[Recipient]) -> Result<(), Failure> {
         let mut conversations = Vec::with_capacity(with.len());
@@ -137,7 +125,7 @@ impl Tail {
 }
 
 #[async_trait]
-impl MessageHandler for Tail {
+impl MessageHandler for Printer {
     async fn on_message(&self, client: &Client, message: Message) {
         let left = self.left.load(Ordering::Relaxed);
         if left == 0 {
