@@ -53,7 +53,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     users[0].send(name(1).parse::<Recipient>()?, "word").await?;
     println!("{}", came_back.recv().await.ok_or("the ring is broken")?);
-    // All at once: each takes as long as its server does.
-    futures::future::join_all(users.iter().map(Client::close)).await;
+    // The word may be back before whoever sent it last has heard that it was accepted. All at once:
+    // each takes as long as its server does.
+    let leaving = users.iter().map(async |user| {
+        user.flush().await;
+        user.close().await;
+    });
+    futures::future::join_all(leaving).await;
     Ok(())
 }
