@@ -68,7 +68,7 @@ async fn the_doctor_finds_a_broken_history_and_leaves_it_there() {
         "{line}"
     );
 
-    let file = alone_in(&scene.path("im/archive"));
+    let file = alone_in(&scene.home.file("im/archive"));
     std::fs::write(&file, "no database").expect("written");
     let (code, line) = history(&["doctor"]).await;
     assert_eq!(code, Some(1), "{line}");
