@@ -27,7 +27,8 @@ async fn look(account: &Account) -> Result<(Verdict, String), Failure> {
     let (verdict, detail) = match condition {
         Condition::Missing => (Verdict::Well, t!("doctor.no_history", user = user)),
         Condition::Sound { messages, bytes } => {
-            let size = format!("{:.1}", bytes as f64 / MIB);
+            // Rounded up: the smallest is not nothing.
+            let size = format!("{:.1}", (bytes as f64 / MIB * 10.0).ceil() / 10.0);
             let detail = t!("doctor.history", file = file, count = messages, size = size);
             (Verdict::Well, detail)
         }
