@@ -57,6 +57,9 @@ pub(crate) struct Session {
     /// Whether the last connection ended soon after it began: then even the first attempt waits,
     /// lest a client whose every connection fails connects without end.
     is_flapping: bool,
+    /// Whether a candidate was tried that did not take over, as far as was heard: it may have
+    /// displaced the connection that stands all the same.
+    may_displace_itself: bool,
 }
 
 impl Session {
@@ -74,6 +77,7 @@ impl Session {
             backoff: Backoff::new(RETRY_FIRST, RETRY_LONGEST),
             cause: Cause::default(),
             is_flapping: false,
+            may_displace_itself: false,
         }
     }
 
@@ -121,6 +125,14 @@ impl Session {
                     self.cause = Cause::new(reason);
                     self.come_back().await
                 }
+                // If it was somebody else, the next attempt is told so.
+                End::Closed(closure)
+                    if closure.code == Code::DISPLACED && self.may_displace_itself =>
+                {
+                    tracing::info!("displaced, perhaps by an attempt of its own");
+                    self.cause = Cause::from(&closure);
+                    self.come_back().await
+                }
                 End::Closed(closure) => match self.react(&closure) {
                     Ok(()) => self.come_back().await,
                     Err(over) => Err(over),
@@ -146,11 +158,15 @@ impl Session {
             match self.dial(candidate).await {
                 Ok(new) => {
                     self.login.put_first(candidate);
+                    self.may_displace_itself = false;
                     link.finish(None).await;
                     self.traffic.attach();
                     return new;
                 }
-                Err(error) => tracing::debug!(candidate, ?error, "candidate does not take over"),
+                Err(error) => {
+                    self.may_displace_itself = true;
+                    tracing::debug!(candidate, ?error, "candidate does not take over");
+                }
             }
         }
         link
@@ -202,6 +218,7 @@ impl Session {
                 Ok(link) => {
                     self.login.put_first(&server);
                     self.cause = Cause::default();
+                    self.may_displace_itself = false;
                     self.traffic.attach();
                     return Ok(Some(link));
                 }

@@ -258,6 +258,27 @@ async fn a_stopping_server_is_left_only_for_one_that_answers() {
     .await;
 }
 
+#[tokio::test]
+async fn an_own_attempt_that_displaces_and_then_fails_is_no_newer_login() {
+    let (first, second) = (Server::start("s1").await, Server::start("s2").await);
+    let route = Route::start(&[&first]).await;
+    let (client, mut old) = attached(builder(&route), &first).await;
+    old.say(wire::GoAway {
+        candidates: vec![second.address()],
+        ..wire::GoAway::default()
+    })
+    .await;
+    // A route has put it into the other's place, and said so too late.
+    let (mut new, tried) = second.greeted().await;
+    new.say(wire::Close::new(Code::UNAVAILABLE, 0)).await;
+    old.say(wire::Close::new(Code::DISPLACED, 0)).await;
+    let (mut again, hello) = first.attach().await;
+    assert!(hello.attempt > tried.attempt);
+    again.say(wire::Close::new(Code::DISPLACED, 0)).await;
+    let refused = ConnectionState::Refused(Code::DISPLACED);
+    assert_eq!(client.ended().await, refused);
+}
+
 /// Panics at the first message and tells of events and errors.
 struct Fragile(mpsc::Sender<Event>);
 
