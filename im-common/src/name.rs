@@ -13,8 +13,8 @@ use unicode_security::{GeneralSecurityProfile, MixedScript};
 /// Enough for any real name, short enough for a prompt.
 pub const NAME_CHARS_MAX: usize = 32;
 
-/// Unicode Technical Standard 39, optional detection: no script needs more.
-const MARKS_MAX: usize = 4;
+/// Marks on one letter. Unicode Technical Standard 39, optional detection: no script needs more.
+pub const MARKS_MAX: usize = 4;
 
 /// Stands for everybody where a message is addressed.
 const RESERVED: [&str; 1] = ["lobby"];
