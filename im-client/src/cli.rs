@@ -127,7 +127,7 @@ async fn run(settled: &Settled) -> Result<Exit, Failure> {
     };
     match action {
         Action::Register { json } => action::register::run(account, *json).await,
-        Action::Login => action::login::run(account, manners).await,
+        Action::Login { json } => action::login::run(account, manners, *json).await,
         Action::Logout => action::logout::run(account, manners).await,
         Action::Send { to, text, json } => {
             action::send::run(account, manners, to, text, *json).await

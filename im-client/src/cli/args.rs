@@ -47,7 +47,10 @@ pub(super) enum Action {
         json: bool,
     },
     /// Keeps a login, so that nothing asks for the password any more.
-    Login,
+    Login {
+        #[arg(long)]
+        json: bool,
+    },
     /// Ends the kept login.
     Logout,
     /// Sends one message.

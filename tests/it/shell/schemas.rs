@@ -25,6 +25,7 @@ async fn every_line_for_programs_follows_its_schema() {
     let scene = Scene::set().await;
     valid("user", &scene.run("alice", &["register", "--json"]).await);
     scene.run("bob", &["register"]).await;
+    valid("login", &scene.run("alice", &["login", "--json"]).await);
     for to in ["lobby", "alice"] {
         let args = ["send", to, "two\nlines \u{1b}[2J", "--json"];
         valid("receipt", &scene.run("bob", &args).await);

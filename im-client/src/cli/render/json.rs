@@ -60,6 +60,19 @@ pub(crate) fn user(user: UserId, name: &str) -> String {
     })
 }
 
+/// Logins that were kept, as `im login --json` prints them.
+#[derive(Debug, Serialize)]
+struct LoginLine<'a> {
+    name: &'a str,
+    devices: Vec<&'a str>,
+}
+
+/// Renders whose logins are kept, for which devices.
+pub(crate) fn login(name: &str, devices: &[DeviceId]) -> String {
+    let devices = devices.iter().map(DeviceId::as_str).collect();
+    line(&LoginLine { name, devices })
+}
+
 /// Renders one object and ends the line.
 pub(crate) fn line<T: Serialize>(value: &T) -> String {
     let plain = serde_json::to_string(value).expect("these types have only string keys");
