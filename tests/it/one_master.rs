@@ -13,6 +13,8 @@ use tokio::time::timeout;
 const LOBBY_MASTER: usize = 1;
 /// The others.
 const ALIVE: [usize; 2] = [0, 2];
+/// Where users, names and conversations are is left to chance: two of three are on the others.
+const USERS_MAX: usize = 100;
 /// Attaching must not wait for what is away.
 const ATTACHES_WITHIN: Duration = Duration::from_secs(3);
 
@@ -47,10 +49,8 @@ async fn is_safe(redis: &mut RedisCluster, user: &TestUser) -> bool {
 /// Two users whose chat needs nothing of the master that will be down.
 async fn safe_pair(cluster: &mut TestCluster) -> (TestUser, TestUser) {
     let mut safe: Vec<TestUser> = Vec::new();
-    for name in [
-        "ada", "bea", "cleo", "dora", "eva", "gina", "hedi", "jana", "kaya", "lea",
-    ] {
-        let user = cluster.user(name).await;
+    for n in 0..USERS_MAX {
+        let user = cluster.user(&format!("user-{n}")).await;
         if !is_safe(cluster.redis_cluster(), &user).await {
             continue;
         }
