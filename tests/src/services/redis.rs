@@ -1,17 +1,20 @@
 //! One Redis, or a Redis Cluster of three masters.
 
-use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
 use tempfile::TempDir;
 
 use super::program::Program;
 use crate::disk::copy_folder;
-use crate::ports;
+use crate::{PATIENCE, ports};
 
 /// How often to try other ports when somebody else was faster.
 const PORT_TRIES: usize = 5;
 /// All hash slots of a Redis Cluster.
 const SLOTS: usize = 16_384;
+
+/// With less, a kill may lose what was answered: while a slow disk syncs, Redis puts off handing
+/// changes to the system.
+const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 /// One Redis node.
 pub struct Redis {
@@ -30,7 +33,7 @@ impl Redis {
 
     /// Starts an empty Redis that answers a change only once it is on the disk.
     pub async fn start_durable() -> Self {
-        Self::with_options(|| options(&["--appendonly", "yes", "--appendfsync", "always"])).await
+        Self::with_options(|| options(&DURABLE)).await
     }
 
     /// Starts an empty Redis with these settings, such as `["--save", "1 1"]`.
@@ -185,7 +188,8 @@ impl Redis {
 /// What a Redis had on its disk at some moment.
 pub struct DiskCopy(TempDir);
 
-/// A Redis Cluster of three masters without replicas.
+/// A Redis Cluster of three masters without replicas, which answer a change only once it is on the
+/// disk.
 pub struct RedisCluster {
     nodes: Vec<Redis>,
 }
@@ -260,9 +264,8 @@ impl Redis {
 
 fn cluster_options() -> Vec<String> {
     let bus_port = ports::free().to_string();
-    options(&[
-        "--appendonly",
-        "yes",
+    let mut all = options(&DURABLE);
+    all.extend(options(&[
         "--cluster-enabled",
         "yes",
         "--cluster-node-timeout",
@@ -272,7 +275,8 @@ fn cluster_options() -> Vec<String> {
         "no",
         "--cluster-port",
         &bus_port,
-    ])
+    ]));
+    all
 }
 
 fn options(options: &[&str]) -> Vec<String> {
@@ -302,6 +306,11 @@ async fn cluster_info(node: &Redis) -> String {
 
 async fn ask(port: u16, command: &Cmd) -> RedisResult<Value> {
     let client = Client::open(url(port))?;
-    let mut connection: MultiplexedConnection = client.get_multiplexed_async_connection().await?;
+    let patient = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE));
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&patient)
+        .await?;
     command.query_async(&mut connection).await
 }
