@@ -3,6 +3,7 @@
 //! A killed process loses what it had not handed to the system; what the system had not written to
 //! the disk when the power failed is not shown here, but in `lineage`, by copies of the disk.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
 use futures::future::join_all;
@@ -11,9 +12,11 @@ use im_common::backend::messages::{Appended, Range};
 use im_common::id::{ConversationId, Sequence};
 use im_common::message::{Draft, Receipt, StoredMessage};
 use im_common::tasks::Tasks;
+use im_tests::PATIENCE;
 use im_tests::services::{Etcd, Redis};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::connect;
 use super::redis::{append, draft, until_ok, user};
@@ -51,21 +54,28 @@ impl World {
     /// Writes from all sides and kills Redis in the middle; returns what was accepted, by number.
     async fn accepted_until_killed(&mut self) -> Vec<Accepted> {
         let (accepted, count) = (Mutex::new(Vec::new()), Semaphore::new(0));
+        let is_killed = Cell::new(false);
         let (backend, log, redis) = (&self.backend, &self.log, &mut self.redis);
         let write = async |writer: usize| {
             for n in 0.. {
                 let draft = draft(log, &format!("{writer}.{n}"));
-                let Ok(appended) = append(backend, draft.clone()).await else {
-                    return;
-                };
-                accepted.lock().push((draft, appended.into_receipt()));
-                count.add_permits(1);
+                match append(backend, draft.clone()).await {
+                    Ok(appended) => {
+                        accepted.lock().push((draft, appended.into_receipt()));
+                        count.add_permits(1);
+                    }
+                    Err(_) if is_killed.get() => return,
+                    // A disk may be so slow that the answer does not come in time.
+                    Err(_) => {}
+                }
             }
         };
         let kill = async {
-            let enough = count.acquire_many(BEFORE_THE_KILL).await;
+            let enough = timeout(PATIENCE, count.acquire_many(BEFORE_THE_KILL)).await;
+            let enough = enough.expect("redis accepts most of what is written");
             enough.expect("never closed").forget();
             redis.kill();
+            is_killed.set(true);
         };
         tokio::join!(join_all((0..WRITERS).map(write)), kill);
         sorted(accepted.into_inner())

@@ -185,11 +185,11 @@ async fn a_master_that_hangs_does_not_hold_up_the_others() {
     let elsewhere: Vec<_> = (1..200).map(user).collect();
     let waits = backend.sessions.locate(&elsewhere);
     let goes_on = async {
-        let started = Instant::now();
-        for _ in 0..50 {
+        for _ in 0..20 {
+            let started = Instant::now();
             lobby().await.unwrap();
+            assert!(started.elapsed() < Duration::from_secs(1));
         }
-        assert!(started.elapsed() < Duration::from_secs(1));
     };
     let (waited, ()) = tokio::join!(waits, goes_on);
     assert!(waited.is_err(), "a third of them is on the node that hangs");
