@@ -15,7 +15,6 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::handler::Event;
-use crate::inbox::ROOM_FOR_PAGE;
 use crate::message::Message;
 use crate::outbox::EndedSends;
 use crate::positions::Positions;
@@ -23,6 +22,8 @@ use crate::timeline::Step;
 
 /// Two pages: one is handled while the next one travels. Beyond it, messages wait in the cluster.
 pub(crate) const QUEUE_STEPS_MAX: usize = 256;
+/// A page is asked for only when it will fit: pages hold at most 100 messages.
+pub(crate) const ROOM_FOR_PAGE: usize = QUEUE_STEPS_MAX / 2;
 /// News are rare and small. Beyond it they are dropped: the state can be read at any time.
 pub(crate) const QUEUE_EVENTS_MAX: usize = 64;
 

@@ -13,13 +13,11 @@ use im_common::wire::{self, Malformed};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::events::QUEUE_STEPS_MAX;
+use crate::events::ROOM_FOR_PAGE;
 use crate::outbox::Forked;
 use crate::positions::Positions;
 use crate::timeline::{Step, Timeline};
 
-/// A page is asked for only when it will fit: pages hold at most 100 messages.
-pub(crate) const ROOM_FOR_PAGE: usize = QUEUE_STEPS_MAX / 2;
 /// A server that has not answered a sync by then has lost it.
 const PAGE_WITHIN: Duration = Duration::from_secs(10);
 /// A log that cannot be read now is asked for again after this, then ever more seldom.

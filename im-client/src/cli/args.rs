@@ -18,7 +18,6 @@ use super::archive;
 use super::failure::Failure;
 use super::language::Language;
 use super::render::colour::Colour;
-use super::settings::Weight;
 use super::state;
 
 /// A day is longer than anybody waits.
@@ -244,9 +243,9 @@ impl Account {
     }
 
     /// Settles on one source of the password: the one that was said with the most weight.
-    pub(super) fn choose_password(
+    pub(super) fn choose_password<W: Ord>(
         &mut self,
-        weight: impl Fn(&str) -> Weight,
+        weight: impl Fn(&str) -> W,
     ) -> Result<(), Failure> {
         let file = self.password_file.take().map(PasswordSource::File);
         let fd = self.password_fd.take().map(PasswordSource::Descriptor);
