@@ -24,6 +24,7 @@ pub struct Daemon {
     pub log: PathBuf,
     /// Further variables from the next start on.
     pub variables: Vec<(String, String)>,
+    folder: PathBuf,
     binary: PathBuf,
     arguments: Vec<String>,
     child: Option<Child>,
@@ -40,6 +41,7 @@ impl Daemon {
             log: folder.join(format!("{name}.log")),
             name,
             variables: Vec::new(),
+            folder: folder.to_owned(),
             binary,
             arguments,
             child: None,
@@ -58,12 +60,15 @@ impl Daemon {
     pub fn launch(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.binary);
-        for (variable, _) in std::env::vars().filter(|(variable, _)| variable.starts_with("IM_")) {
-            command.env_remove(variable);
+        let is_ours = |name: &String| name.starts_with("IM_") || name.starts_with("XDG_");
+        for name in std::env::vars().map(|(name, _)| name).filter(is_ours) {
+            command.env_remove(name);
         }
         let child = command
             .args(&self.arguments)
             .env("IM_LOG_FORMAT", "json")
+            // What a client keeps belongs to this deployment, not to whoever runs the suite.
+            .env("HOME", &self.folder)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::create(self.ready_line())?)
