@@ -286,8 +286,9 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// One life of a log: it begins when the log is created, and anew when the log may have lost its end.
-/// Epochs of a log rise. 0 stands for a log that does not exist yet. Below 2^53, so that scripts in Redis keep it exact.
+/// One life of a log: it begins when the log is created, and anew when the log may have lost its
+/// end. Epochs of a log rise. 0 stands for a log that does not exist yet. Below 2^53, so that scripts
+/// in Redis keep it exact.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
 )]
