@@ -13,39 +13,37 @@ use tokio::time::timeout;
 use crate::PATIENCE;
 
 /// The path of a binary of this workspace, built from what is in the tree.
+pub fn binary(name: &str) -> PathBuf {
+    built().join(name)
+}
+
+/// The path of an example of the SDK, built from what is in the tree.
+fn example(name: &str) -> PathBuf {
+    built().join("examples").join(name)
+}
+
+/// The folder of all binaries and examples.
 ///
 /// A test binary is not told where binaries of other packages are, nor are they built for it; so
-/// cargo is asked once, which takes no time when everything is up to date.
-pub fn binary(name: &str) -> PathBuf {
+/// cargo is asked once, which takes no time when everything is up to date. It is asked together with
+/// the tests, whose features and crates decide how everything else is built: asked for less, it would
+/// build most of it once more.
+fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| {
+    BUILT.get_or_init(|| {
         let status = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--bins"])
+            .args(["build", "--quiet", "--locked", "--workspace"])
+            .args(["--bins", "--examples", "--test", "it"])
             .current_dir(root())
             .status()
             .expect("cargo runs");
-        assert!(status.success(), "cargo build --workspace --bins failed");
+        assert!(status.success(), "the binaries cannot be built");
         let test = std::env::current_exe().expect("a test knows its own path");
         test.ancestors()
             .nth(2)
             .expect("tests live in target/PROFILE/deps")
             .to_owned()
-    });
-    folder.join(name)
-}
-
-/// The path of an example of the SDK, built from what is in the tree.
-fn example(name: &str) -> PathBuf {
-    static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let status = std::process::Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--workspace", "--examples"])
-            .current_dir(root())
-            .status()
-            .expect("cargo runs");
-        assert!(status.success(), "cargo build --examples failed");
-    });
-    binary("examples").join(name)
+    })
 }
 
 /// The root of the workspace.

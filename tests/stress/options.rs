@@ -38,6 +38,8 @@ pub(crate) struct Options {
     pub(crate) jobs: usize,
     /// A bug to wake before anything begins.
     pub(crate) plant: Option<&'static Plant>,
+    /// Nothing in particular was asked for.
+    pub(crate) everything: bool,
     /// Try every planted bug instead.
     pub(crate) planted: bool,
     /// Where the table of planted bugs goes.
@@ -60,6 +62,7 @@ impl Default for Options {
             repeat: 1,
             jobs: JOBS,
             plant: None,
+            everything: true,
             planted: false,
             table: None,
             patience: None,
@@ -74,6 +77,7 @@ impl Options {
         let mut options = Self::default();
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
+            options.everything = false;
             let (flag, given) = match argument.split_once('=') {
                 Some((flag, value)) => (flag.to_owned(), Some(value.to_owned())),
                 None => (argument, None),
