@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use im_client::ConnectionState;
-use im_common::backend::sessions::{SecondLogin, SessionsPer, SlotPolicy};
+use im_common::backend::sessions::{SESSION_LEASE, SecondLogin, SessionsPer, SlotPolicy};
 use im_common::code::Code;
 use im_common::id::{ConnectionId, DeviceId, ServerId, SessionEpoch};
 use im_common::message::Session;
@@ -17,8 +17,9 @@ use serde_json::json;
 use tokio::time::timeout;
 
 /// Who is let in although something dead holds the slot, is let in within this: one question to
-/// a server that does not answer takes a second.
-const SOON: Duration = Duration::from_secs(4);
+/// a server that does not answer takes a second. Far less than the lease of what holds it, also
+/// where everything takes several times as long.
+const SOON: Duration = SESSION_LEASE.checked_div(4).unwrap();
 
 fn refuse(sessions_per: SessionsPer) -> SlotPolicy {
     SlotPolicy {
