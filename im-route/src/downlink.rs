@@ -23,6 +23,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const HEALTH_WITHIN: Duration = Duration::from_secs(1);
 /// Kept open towards each server: one lane, kicks, probes.
 const IDLE_CONNECTIONS_MAX: usize = 8;
+/// Shorter than servers wait for the request of one that was opened and not needed
+/// ([`FIRST_REQUEST_WITHIN`](im_common::serve::FIRST_REQUEST_WITHIN)).
+const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// Reaches servers by their internal HTTP API.
 #[derive(Debug, Clone)]
@@ -41,6 +44,7 @@ impl HttpDownlink {
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .pool_idle_timeout(IDLE_FOR)
             .tcp_nodelay(true)
             .default_headers([(header::AUTHORIZATION, value)].into_iter().collect())
             .build()

@@ -1,5 +1,7 @@
 //! The HTTP API as an integrator without SDK uses it.
 
+use std::time::Duration;
+
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -15,7 +17,13 @@ pub struct Http {
 impl Http {
     /// Nobody in particular.
     pub fn anonymous(url: &str) -> Self {
-        let client = Client::builder().no_proxy().build().expect("a client");
+        // What a burst opened and did not need is closed by the route after 5 s, which must not meet
+        // the next request.
+        let client = Client::builder()
+            .no_proxy()
+            .pool_idle_timeout(Duration::from_secs(4))
+            .build()
+            .expect("a client");
         Self {
             client,
             url: url.to_owned(),

@@ -28,8 +28,9 @@ pub(super) const ALL_WITHIN: Duration = Duration::from_secs(5);
 const SUSPECT_FOR: Duration = Duration::from_secs(1);
 /// Idle connections kept to each route.
 const IDLE_MAX: usize = 64;
-/// A storm of reconnects opens many; they need not stay. Shorter than routes wait for a request.
-const IDLE_FOR: Duration = Duration::from_secs(10);
+/// A storm of reconnects opens many; they need not stay. Shorter than routes wait for the request of
+/// one that was opened and not needed ([`FIRST_REQUEST_WITHIN`](im_common::serve::FIRST_REQUEST_WITHIN)).
+const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// The routes there are, asked in turn.
 pub(super) struct Routes {
