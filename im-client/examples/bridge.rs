@@ -82,5 +82,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     that_end.set(end(&there, Arc::clone(&this_end)).await?)?;
     cross(&here, &there, "hello over there").await?;
     cross(&there, &here, "hello back").await?;
+    // It was heard; that it was stored, each end is told a moment later.
+    for end in [this_end, that_end] {
+        wait_for(&end).await.flush().await;
+    }
     Ok(())
 }
