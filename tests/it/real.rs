@@ -7,8 +7,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use im_client::ConnectionState;
+use im_common::id::MessageId;
 use im_common::message::Recipient;
 use im_common::secret::ClusterSecret;
+use im_tests::PATIENCE;
 use im_tests::http::Http;
 use im_tests::process::{binary, root};
 use im_tests::user::{PASSWORD, TestUser, accepted};
@@ -199,13 +201,27 @@ async fn send_wave(users: &[TestUser], web: &[[Http; 2]], wave: std::ops::Range<
                 accepted(users[errand.sender].client().send(to, text)).await;
             }
             Some(route) => {
-                let body = serde_json::json!({"to": to.to_string(), "text": text});
-                let (status, answer) = web[errand.sender][route].post("/v1/messages", body).await;
-                assert_eq!(status, 200, "{answer}");
+                post(&web[errand.sender][route], &to, &text).await;
             }
         }
     };
     join_all(wave.map(send)).await;
+}
+
+/// Sends over HTTP as the README tells to: under an id, and again when there was no answer.
+async fn post(http: &Http, to: &Recipient, text: &str) {
+    let id = MessageId::fresh().to_string();
+    let body = serde_json::json!({"to": to.to_string(), "text": text, "id": id});
+    let answer = async {
+        loop {
+            let request = http.request(reqwest::Method::POST, "/v1/messages");
+            if let Ok(answer) = request.json(&body).send().await {
+                break answer;
+            }
+        }
+    };
+    let answer = timeout(PATIENCE, answer).await.expect("the route answers");
+    assert_eq!(answer.status(), 200);
 }
 
 /// A few users can also send over HTTP, by both routes.
