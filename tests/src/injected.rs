@@ -8,12 +8,13 @@ mod stores;
 use std::sync::Arc;
 
 use im_common::backend::Backend;
+use im_common::id::ServerId;
 use im_common::transport::{Downlink, Uplink};
 
 pub use gate::{Gate, Mood};
 
 use crate::dice::Dice;
-use links::{FaultyDownlink, FaultyUplink};
+use links::{FaultyDownlink, FaultyUplink, HandedOver};
 use stores::{FaultyDirectory, FaultyMessages, FaultySessions};
 
 /// The gates of one cluster. Clones share them.
@@ -35,6 +36,7 @@ pub struct Injected {
     pub kicks: Gate,
     /// Whatever else the routes ask: who is online, and how a server is.
     pub probes: Gate,
+    handed_over: HandedOver,
 }
 
 impl Injected {
@@ -50,6 +52,7 @@ impl Injected {
             pushes: gate("pushes"),
             kicks: gate("kicks"),
             probes: gate("probes"),
+            handed_over: HandedOver::default(),
         }
     }
 
@@ -69,10 +72,16 @@ impl Injected {
             pushes,
             kicks,
             probes,
+            handed_over: _,
         } = self;
         [
             messages, sessions, directory, submits, calls, pushes, kicks, probes,
         ]
+    }
+
+    /// How many pushes a server has taken while all was well.
+    pub fn handed_over(&self, server: &ServerId) -> usize {
+        self.handed_over.to(server)
     }
 
     /// Opens all gates.
@@ -108,6 +117,7 @@ impl Injected {
             pushes: self.pushes.clone(),
             kicks: self.kicks.clone(),
             probes: self.probes.clone(),
+            handed_over: self.handed_over.clone(),
         })
     }
 

@@ -26,6 +26,8 @@ use replay::Recording;
 
 /// How long the proxy tries to reach its target, as loopback answers at once or never.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// What a link that stalls still takes from its target, where the system would take 32 MiB and more.
+const RECEIVES_BYTES: u32 = 256 * 1024;
 /// Pause of the listener when accepting or binding fails.
 const PAUSE: Duration = Duration::from_millis(20);
 /// As deep as the server's own, so that a storm of reconnects reaches it.
@@ -178,7 +180,7 @@ impl Shared {
         // Ends with the link, so that the list of links can tell which are over.
         let _over = cut.clone().drop_guard();
         let target = *self.target.lock();
-        let server = timeout(CONNECT_WITHIN, TcpStream::connect(target)).await;
+        let server = timeout(CONNECT_WITHIN, dial(target)).await;
         let Ok(Ok(server)) = server else {
             link::reset(&client);
             return;
@@ -188,6 +190,12 @@ impl Shared {
         let flows = self.flows.subscribe();
         Link::new(client, server, tape).run(flows, cut).await;
     }
+}
+
+async fn dial(target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(RECEIVES_BYTES)?;
+    socket.connect(target).await
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,16 +1,18 @@
 //! Both links between servers and routes, behind their gates.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use im_common::backend::registry::ServerInfo;
 use im_common::code::Code;
-use im_common::id::{DeviceId, UserId};
+use im_common::id::{DeviceId, ServerId, UserId};
 use im_common::message::{Identity, Page, Position, Receipt, Session, Submission};
 use im_common::transport::{
     DeviceAck, Downlink, DownlinkError, Heads, OnlineQuery, OnlineUser, OpenLogin, Push, Refusal,
     Renewal, ServerHealth, SyncRequest, Uplink,
 };
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use super::gate::{Gate, Passage};
@@ -28,9 +30,32 @@ pub(super) struct FaultyDownlink {
     pub(super) pushes: Gate,
     pub(super) kicks: Gate,
     pub(super) probes: Gate,
+    pub(super) handed_over: HandedOver,
+}
+
+/// How many pushes each server has taken while all was well. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct HandedOver(Arc<Mutex<HashMap<ServerId, usize>>>);
+
+impl HandedOver {
+    pub(super) fn to(&self, server: &ServerId) -> usize {
+        self.0.lock().get(server).copied().unwrap_or(0)
+    }
 }
 
 impl FaultyDownlink {
+    async fn push_well(
+        &self,
+        server: &ServerInfo,
+        pushes: Vec<Push>,
+    ) -> Result<Vec<UserId>, DownlinkError> {
+        let count = pushes.len();
+        let absent = self.inner.push(server, pushes).await?;
+        let mut handed_over = self.handed_over.0.lock();
+        *handed_over.entry(server.id.clone()).or_default() += count;
+        Ok(absent)
+    }
+
     /// One after another in any order, as by several routes at once.
     async fn push_shuffled(
         &self,
@@ -56,7 +81,7 @@ impl Downlink for FaultyDownlink {
         pushes: Vec<Push>,
     ) -> Result<Vec<UserId>, DownlinkError> {
         match self.pushes.enter().await {
-            Passage::Through => self.inner.push(server, pushes).await,
+            Passage::Through => self.push_well(server, pushes).await,
             Passage::Shuffled => self.push_shuffled(server, pushes).await,
             Passage::Blocked => Err(unreachable()),
             Passage::Unanswered => {

@@ -7,20 +7,30 @@ use std::time::Duration;
 use im_client::{Client, Message};
 use im_common::code::Code;
 use im_common::message::Recipient;
+use im_server::ServerConfig;
+use im_tests::PATIENCE;
 use im_tests::proxy::{Flow, Flows};
 use im_tests::raw::{Pass, Raw};
 use im_tests::user::PASSWORD;
 
 use crate::panics::ON_PURPOSE;
-use crate::scenario::{ONE, PAIR, RELAYED, Scenario, scenario};
+use crate::scenario::{ONE, PAIR, RELAYED, Scenario, Shape, scenario};
 use crate::world::World;
 
 /// Texts of 60,000 bytes.
 const FLOOD: u64 = 250;
-/// From the answer to the sender until the receiver's queue.
-const PUSH_TAKES: Duration = Duration::from_millis(300);
 /// Twice as long as a server gathers acks, and a little more.
 const HANDLER_RUNS: Duration = Duration::from_millis(500);
+
+/// Servers that take no link for dead, however long a slow machine needs to fill a queue.
+const PATIENT: Shape = Shape {
+    server: || ServerConfig {
+        ping_after: PATIENCE,
+        write_within: PATIENCE,
+        ..ServerConfig::for_tests()
+    },
+    ..RELAYED
+};
 
 pub(crate) const ALL: &[Scenario] = &[
     scenario!(
@@ -54,7 +64,7 @@ pub(crate) const ALL: &[Scenario] = &[
         "a link carries nothing any more: both sides find out"
     ),
     scenario!(
-        RELAYED,
+        PATIENT,
         nothing_follows_what_was_dropped,
         "a queue overflows, and nobody says anything more"
     ),
@@ -193,8 +203,9 @@ async fn nothing_follows_what_was_dropped(world: &mut World) {
         world[alice].send_padded(world.to(bob), 60_000);
     }
     world.accepted(FLOOD).await;
-    // The last push is on its way.
-    tokio::time::sleep(PUSH_TAKES).await;
+    let server = &world.cluster.servers()[1].info.id;
+    let is_dropped = || world.injected.handed_over(server) as u64 >= FLOOD;
+    world.until("bob's server has had it all", is_dropped).await;
     world.fault("bob's link flows");
     world.relays[1].heal();
     world.settle().await;
