@@ -37,6 +37,10 @@ fn last_line(screen: &str) -> &str {
     screen.trim_end().lines().last().unwrap_or_default()
 }
 
+/// Behind a queue of messages a key would wait for the flood to end, which it never does. How fast it
+/// is on an idle machine is measured by `im-bench`.
+const ECHOES_WITHIN: Duration = Duration::from_secs(5);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
     const MESSAGES_A_SECOND: u32 = 1000;
@@ -85,7 +89,7 @@ async fn a_flood_does_not_damage_the_line_nor_delay_the_keys() {
     };
     let (median, p99) = (times[times.len() / 2], times[times.len() * 99 / 100]);
     eprintln!("key echo at {MESSAGES_A_SECOND} messages a second: median {median:?}, p99 {p99:?}");
-    assert!(p99 < Duration::from_secs(1), "p99 {p99:?}");
+    assert!(p99 < ECHOES_WITHIN, "p99 {p99:?}");
     let screen = alice.lines().join("\n");
     assert_eq!(screen.matches("alice>").count(), 1, "{screen}");
 }
