@@ -27,6 +27,11 @@ pub const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(5);
 /// A later one may take longer: clients keep connections for up to 90 s, and must not find them
 /// closed just when they use them.
 pub const NEXT_REQUEST_WITHIN: Duration = Duration::from_secs(120);
+/// How long a pool of connections should keep one that is idle. A burst of requests opens some that it
+/// does not need; they have had no request yet when they are needed at last.
+pub const POOLED_FOR: Duration = FIRST_REQUEST_WITHIN
+    .checked_sub(Duration::from_secs(1))
+    .unwrap();
 /// What is said goodbye to has this long to hear it.
 const GOODBYE_WITHIN: Duration = Duration::from_secs(1);
 /// After a failure to accept, such as too many open files.

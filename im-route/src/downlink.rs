@@ -10,6 +10,7 @@ use im_common::id::{Members, UserId};
 use im_common::message::Session;
 use im_common::name::UserName;
 use im_common::secret::NodeCredential;
+use im_common::serve::POOLED_FOR;
 use im_common::transport::{Downlink, DownlinkError, OnlineQuery, OnlineUser, Push, ServerHealth};
 use im_common::wire;
 use prost::Message;
@@ -23,9 +24,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 const HEALTH_WITHIN: Duration = Duration::from_secs(1);
 /// Kept open towards each server: one lane, kicks, probes.
 const IDLE_CONNECTIONS_MAX: usize = 8;
-/// Shorter than servers wait for the request of one that was opened and not needed
-/// ([`FIRST_REQUEST_WITHIN`](im_common::serve::FIRST_REQUEST_WITHIN)).
-const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// Reaches servers by their internal HTTP API.
 #[derive(Debug, Clone)]
@@ -44,7 +42,7 @@ impl HttpDownlink {
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .pool_idle_timeout(IDLE_FOR)
+            .pool_idle_timeout(POOLED_FOR)
             .tcp_nodelay(true)
             .default_headers([(header::AUTHORIZATION, value)].into_iter().collect())
             .build()

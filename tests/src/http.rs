@@ -1,7 +1,6 @@
 //! The HTTP API as an integrator without SDK uses it.
 
-use std::time::Duration;
-
+use im_common::serve::POOLED_FOR;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -17,11 +16,9 @@ pub struct Http {
 impl Http {
     /// Nobody in particular.
     pub fn anonymous(url: &str) -> Self {
-        // What a burst opened and did not need is closed by the route after 5 s, which must not meet
-        // the next request.
         let client = Client::builder()
             .no_proxy()
-            .pool_idle_timeout(Duration::from_secs(4))
+            .pool_idle_timeout(POOLED_FOR)
             .build()
             .expect("a client");
         Self {

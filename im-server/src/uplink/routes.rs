@@ -10,6 +10,7 @@ use im_common::backend::registry::{RouteInfo, RouteList};
 use im_common::code::Code;
 use im_common::id::ServerId;
 use im_common::secret::NodeCredential;
+use im_common::serve::POOLED_FOR;
 use im_common::transport::Refusal;
 use parking_lot::Mutex;
 use prost::Message;
@@ -28,9 +29,6 @@ pub(super) const ALL_WITHIN: Duration = Duration::from_secs(5);
 const SUSPECT_FOR: Duration = Duration::from_secs(1);
 /// Idle connections kept to each route.
 const IDLE_MAX: usize = 64;
-/// A storm of reconnects opens many; they need not stay. Shorter than routes wait for the request of
-/// one that was opened and not needed ([`FIRST_REQUEST_WITHIN`](im_common::serve::FIRST_REQUEST_WITHIN)).
-const IDLE_FOR: Duration = Duration::from_secs(4);
 
 /// The routes there are, asked in turn.
 pub(super) struct Routes {
@@ -69,7 +67,7 @@ impl Routes {
             .connect_timeout(CONNECT_WITHIN)
             .timeout(ANSWER_WITHIN)
             .pool_max_idle_per_host(IDLE_MAX)
-            .pool_idle_timeout(IDLE_FOR)
+            .pool_idle_timeout(POOLED_FOR)
             .tcp_nodelay(true)
             .build()
             .expect("without TLS and with fixed headers nothing can fail");
