@@ -68,10 +68,13 @@ impl Page {
         Ok(())
     }
 
+    /// Never back: the client saves a place some time after it was reached, when the bot may have
+    /// written a later one. A log that lost something goes on in a later epoch.
     fn handled(&mut self, position: &Position) {
         let place = (position.epoch, position.sequence);
         let conversation = position.conversation.to_string();
-        self.positions.insert(conversation, place);
+        let known = self.positions.entry(conversation).or_insert(place);
+        *known = place.max(*known);
     }
 
     fn sending(&mut self, send: &PendingSend) {
